@@ -1,0 +1,1 @@
+"""Rehearse a stage on one machine: the cloud's API emulated, and real servers behind it."""

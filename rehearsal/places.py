@@ -1,0 +1,57 @@
+"""Where a rehearsal's things are: folders, names and addresses, said once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+INTERNET = IPv4Network("198.51.100.0/24")  # RFC 5737, documentation: never routed outside
+CONTROLLER = IPv4Address("198.51.100.1")  # the person and the playbooks
+API = IPv4Address("198.51.100.2")  # the emulated cloud, port 443
+STORAGE = IPv4Address("198.51.100.3")  # Object Storage, port 443
+PACKAGES = IPv4Address("198.51.100.4")  # apt proxy on 3142, wheels on 8080
+VISITOR = IPv4Address("198.51.100.5")  # somebody out there, for port scans
+PUBLIC = IPv4Network("198.51.100.64/26")  # what the cloud gives to instances
+
+APT_PORT = 3142
+WHEELS_PORT = 8080
+PROVIDER_RANGES = (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16"))
+
+
+def cache() -> Path:
+    """What is built once and kept: the base image, wheels, packages."""
+    return Path(os.environ.get("STAGECRAFT_CACHE", Path.home() / ".cache" / "stagecraft"))
+
+
+def state() -> Path:
+    """What a controller keeps of its stages: keys to machines, logs, rehearsals."""
+    return Path(os.environ.get("STAGECRAFT_STATE", Path.home() / ".local" / "state" / "stagecraft"))
+
+
+@dataclass(frozen=True)
+class Place:
+    """One rehearsal. Everything it makes on the machine carries its prefix, so that `down` finds it without a record."""
+
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        return state() / self.name / "rehearsal"
+
+    @property
+    def prefix(self) -> str:
+        return f"sc-{self.name}-"
+
+    def netns(self, what: str) -> str:
+        """The name of a network namespace: `internet`, a VPC's or a machine's id."""
+        return f"{self.prefix}{what}"
+
+    def container(self, what: str) -> str:
+        return f"{self.prefix}{what}"
+
+    @property
+    def label(self) -> str:
+        """The label that every container of this rehearsal carries."""
+        return f"stagecraft.rehearsal={self.name}"

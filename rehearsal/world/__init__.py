@@ -1,0 +1,65 @@
+"""What stands behind the emulated cloud. The emulator calls a World; this one makes nothing (the demo, the tests)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rehearsal.cloud.core import Cloud
+
+
+class WorldError(Exception):
+    """Something real could not be made. The operation that wanted it fails with this text."""
+
+
+class World:
+    """Every method is idempotent (it is called again after a restart), blocks until its work is done, and runs in the
+    thread of the operation that needs it, without the cloud's lock. Messages are the API's own, as the cloud stores them.
+
+    A World reads what it needs from the cloud: `cloud.all("vpc.v1.Subnet")`, `cloud.get("vpc.v1.Subnet", id)` return
+    copies of messages; `cloud.facts(api, id)` is a small persistent dictionary of what the API does not show (the source
+    image of a disk, the private address of a database host)."""
+
+    def resume(self, cloud: Cloud) -> None:
+        """After a restart of the emulator: bring back what should be running."""
+
+    def sync_network(self, cloud: Cloud) -> None:
+        """Make namespaces, bridges, routes, address translation and firewalls what the cloud's VPC, instances and
+        database hosts say. Called after every operation that touches one of them."""
+
+    def start_instance(self, cloud: Cloud, instance: Any) -> None:
+        """Create the machine if it does not exist, and start it."""
+
+    def stop_instance(self, cloud: Cloud, instance: Any) -> None: ...
+
+    def delete_instance(self, cloud: Cloud, instance: Any) -> None: ...
+
+    def serial_output(self, cloud: Cloud, instance: Any) -> str:
+        """What the machine has printed on its console."""
+        return ""
+
+    def put_cluster(self, cloud: Cloud, cluster: Any) -> None:
+        """Make the managed PostgreSQL cluster's hosts and settings what the cloud says."""
+
+    def delete_cluster(self, cloud: Cloud, cluster: Any) -> None: ...
+
+    def put_user(self, cloud: Cloud, cluster: Any, user: Any, password: str | None) -> None:
+        """`password` is None where it does not change."""
+
+    def delete_user(self, cloud: Cloud, cluster: Any, user: Any) -> None: ...
+
+    def put_database(self, cloud: Cloud, cluster: Any, database: Any) -> None: ...
+
+    def delete_database(self, cloud: Cloud, cluster: Any, database: Any) -> None: ...
+
+    def put_bucket(self, cloud: Cloud, bucket: Any) -> None: ...
+
+    def bucket_is_empty(self, cloud: Cloud, bucket: Any) -> bool:
+        return True
+
+    def delete_bucket(self, cloud: Cloud, bucket: Any) -> None: ...
+
+    def put_access_key(self, cloud: Cloud, key: Any, secret: str) -> None:
+        """A static access key (`iam.v1.awscompatibility.AccessKey`) that Object Storage must accept from now on."""
+
+    def delete_access_key(self, cloud: Cloud, key: Any) -> None: ...
