@@ -1,0 +1,130 @@
+"""The processes of a rehearsal: starting, finding and ending them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rehearsal.places import Place
+from rehearsal.world.shell import NETNS
+
+MARKER = "STAGECRAFT_REHEARSAL"  # every process of a rehearsal carries its name in this environment variable
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """One process that `rehearsal up` keeps running. `netns` is a namespace's full name; None is the machine's own.
+    The process stays in the foreground; what it prints goes to <state>/logs/<name>.log."""
+
+    name: str
+    argv: tuple[str, ...]
+    netns: str | None = None
+    env: dict[str, str] = field(default_factory=dict)
+
+
+def log_file(place: Place, name: str) -> Path:
+    return place.folder / "logs" / f"{name}.log"
+
+
+def _pidfile(place: Place, name: str) -> Path:
+    return place.folder / "run" / f"{name}.pid"
+
+
+def start(place: Place, daemon: Daemon) -> bool:
+    """Start the daemon unless it runs. True: it was started now."""
+    if running(place, daemon.name):
+        return False
+    log, pidfile = log_file(place, daemon.name), _pidfile(place, daemon.name)
+    for folder in (log.parent, pidfile.parent):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    enter = ["nsenter", f"--net={NETNS / daemon.netns}", "--"] if daemon.netns else []
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            [*enter, *daemon.argv],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **daemon.env, MARKER: place.name},
+            start_new_session=True,
+        )
+    pidfile.write_text(str(process.pid))
+    return True
+
+
+def running(place: Place, name: str) -> int | None:
+    """The process id of a daemon, or None. A process id that now belongs to something else does not count."""
+    try:
+        pid = int(_pidfile(place, name).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return pid if _alive(pid) and _carries(pid, place.name) else None
+
+
+def daemons(place: Place) -> dict[str, int | None]:
+    """Every daemon that was ever started, with its process id where it runs."""
+    return {file.stem: running(place, file.stem) for file in sorted(_pidfile(place, "x").parent.glob("*.pid"))}
+
+
+def of_rehearsal(place: Place) -> set[int]:
+    """All processes that carry the rehearsal's marker or are inside one of its namespaces, however they got there,
+    except the caller and its parents."""
+    inodes = {file.stat().st_ino for file in NETNS.glob(f"{place.prefix}*")}
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (_carries(int(entry.name), place.name) or _netns(int(entry.name)) in inodes):
+            found.add(int(entry.name))
+    return {pid for pid in found - _lineage() if _alive(pid)}
+
+
+def end(pids: set[int], patience: float = 5) -> int:
+    """Ask processes to end, insist after `patience` seconds; the number that there were."""
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        for pid in pids:
+            try:
+                os.kill(pid, how)
+            except ProcessLookupError:
+                continue
+        deadline = time.monotonic() + patience
+        while any(_alive(pid) for pid in pids) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    return len(pids)
+
+
+def stop(place: Place, name: str) -> None:
+    """End one daemon."""
+    if pid := running(place, name):
+        end({pid})
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _carries(pid: int, name: str) -> bool:
+    try:
+        return f"{MARKER}={name}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def _netns(pid: int) -> int | None:
+    try:
+        return Path(f"/proc/{pid}/ns/net").stat().st_ino
+    except OSError:
+        return None
+
+
+def _lineage() -> set[int]:
+    """This process and its parents: `down` may be typed in a shell that is inside the rehearsal."""
+    pid, seen = os.getpid(), set()
+    while pid > 1:
+        seen.add(pid)
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return seen
