@@ -1,0 +1,94 @@
+"""What a stage's `machines` mean: their names, their instances, their records."""
+
+from __future__ import annotations
+
+from ansible.errors import AnsibleFilterError
+
+DOCUMENTATION = r"""
+name: stage
+short_description: Expand a stage's machines
+description:
+  - C(machine_names), C(instances), C(machine_records) and C(certificate) turn the declaration of a stage's machines by role
+    into what M(stagecraft.platform.yc_stack) applies.
+author: Stagecraft
+"""
+
+KNOWN = {
+    "count", "zones", "subnet", "address", "platform", "cores", "core_fraction", "memory", "gpus", "disk_size",
+    "disk_type", "service_account", "preemptible", "security_groups", "labels",
+}  # fmt: skip
+PASSED = ("platform", "cores", "core_fraction", "memory", "disk_size", "disk_type", "service_account", "preemptible")
+
+
+def each(machines):
+    """Every machine of every role: (name, role, declaration, zone).
+
+    Raises AnsibleFilterError where a declaration has a field that nothing would read, or no zone to be in.
+    """
+    for role, machine in machines.items():
+        if unknown := sorted(set(machine) - KNOWN):
+            raise AnsibleFilterError(
+                f"machines.{role}: nothing reads {', '.join(unknown)}; known: {', '.join(sorted(KNOWN))}"
+            )
+        if not machine.get("zones"):
+            raise AnsibleFilterError(f"machines.{role}: zones is empty, so there is nowhere to put it")
+        for i in range(int(machine.get("count", 1))):
+            yield f"{role}-{i + 1}", role, machine, machine["zones"][i % len(machine["zones"])]
+
+
+def machine_names(machines):
+    """The names of all machines, in the order of their declaration."""
+    return [name for name, *_ in each(machines)]
+
+
+def instances(machines, image, user_data, security_groups=("base",)):
+    """Declarations of compute instances by name. `user_data` is cloud-init's, the same for every machine."""
+    return {name: instance(name, role, machine, zone, image, user_data, list(security_groups))
+            for name, role, machine, zone in each(machines)}  # fmt: skip
+
+
+def instance(name, role, machine, zone, image, user_data, groups):
+    """The declaration of one instance."""
+    interface = {
+        "subnet": f"{machine['subnet']}-{zone[-1]}",
+        "security_groups": [*groups, *machine.get("security_groups", [role])],
+    }
+    if machine.get("address"):
+        interface["public_address"] = machine["address"]
+    declared = {
+        "zone": zone,
+        "image": image,
+        "hostname": name,
+        "labels": {**machine.get("labels", {}), "stagecraft-role": role},
+        "metadata": {"user-data": user_data},
+        "network_interfaces": [interface],
+        **{field: machine[field] for field in PASSED if machine.get(field) is not None},
+    }
+    if int(machine.get("gpus") or 0):
+        declared["gpus"] = int(machine["gpus"])
+    return declared
+
+
+def machine_records(machines, zone, domain):
+    """Declarations of address records in a DNS zone, one a machine: `backend-1.partners.internal.`."""
+    return [{"dns_zone": zone, "name": f"{name}.{domain}.", "type": "A", "ttl": "1m", "instances": [name]}
+            for name in machine_names(machines)]  # fmt: skip
+
+
+def certificate(name, ca, domain, names=None):
+    """The declaration of a machine's certificate: its private name, `localhost`, and the names of its role."""
+    role = name.rpartition("-")[0]
+    return {"kind": "certificate", "ca": ca, "names": [f"{name}.{domain}", "localhost", *(names or {}).get(role, [])]}
+
+
+def machine_facts(variables):
+    """What the checks need to know of a machine, from its inventory variables."""
+    groups = variables["yc_labels"]
+    return {"role": groups["stagecraft-role"], "private": variables["yc_private_ip"], "public": variables.get("yc_public_ip") or ""}
+
+
+class FilterModule:
+    """The filters, by name."""
+
+    def filters(self):
+        return {f.__name__: f for f in (machine_names, instances, machine_records, certificate, machine_facts)}

@@ -1,0 +1,83 @@
+"""What every check knows of the stage, and how it talks to it: as a client outside, and from its machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import testinfra
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The stage under check, as the playbook described it."""
+
+    facts: dict
+
+    def machines(self, role: str = "") -> list[str]:
+        """Names of the machines, of one role where it is given."""
+        return [name for name, machine in self.facts["machines"].items() if role in ("", machine["role"])]
+
+    def secret(self, name: str, key: str) -> str:
+        return self.facts["secrets"][name][key]
+
+    def host(self, name: str):
+        """A machine through Testinfra, over the stage's own SSH configuration, as root."""
+        return testinfra.get_host(f"ssh://{name}", ssh_config=self.facts["ssh_config"], sudo=True)
+
+    def ask(self, name: str, script: str, given: object = None, python: str = "python3"):
+        """Run a Python script on a machine as root; it gets `given` and prints JSON.
+
+        Script and data travel on standard input, so that nothing secret is on a command line."""
+        program = f"import json\ngiven = json.loads({json.dumps(json.dumps(given))})\n{script}"
+        done = subprocess.run(
+            ["ssh", "-F", self.facts["ssh_config"], name, "sudo", python, "-"],
+            input=program, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{name}: {done.stderr.strip()[-600:]}"
+        return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="session")
+def stage() -> Stage:
+    return Stage(json.loads(Path(os.environ["STAGECRAFT_VERIFY"]).read_text()))
+
+
+@pytest.fixture(scope="session")
+def edge(stage):
+    """A client that stands outside, trusts the stage's CA only, and calls the edge by its public name."""
+    (name,) = stage.machines("edge")
+    address = stage.facts["machines"][name]["public"]
+    context = ssl.create_default_context(cafile=stage.facts["ca"])
+    hostname = stage.facts["public_hostname"]
+
+    class Transport(httpx.HTTPTransport):
+        """Connects to the edge's address, whatever the name resolves to, and checks the certificate of the name."""
+
+        def handle_request(self, request):
+            request.extensions = {**request.extensions, "sni_hostname": hostname}
+            request.url = request.url.copy_with(host=address)
+            return super().handle_request(request)
+
+    transport = Transport(verify=context, http2=True)
+    with httpx.Client(base_url=f"https://{hostname}", transport=transport, timeout=15) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def key(stage) -> dict[str, str]:
+    """Headers that carry a good API key."""
+    return {"Authorization": f"Bearer {stage.secret('api-key-verify', 'api_key')}"}
+
+
+@pytest.fixture(scope="session")
+def heldout(stage):
+    """Digits that no model has seen: (images, labels)."""
+    data = json.loads(Path(stage.facts["heldout"]).read_text())
+    return data["images"], data["labels"]

@@ -1,0 +1,5 @@
+"""`python -m stagecraft`."""
+
+from stagecraft.cli import main
+
+main()

@@ -1,0 +1,136 @@
+"""The command line. Every target of the Makefile is an alias of a command here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from stagecraft import __version__, playbooks, rehearse as rehearsals, testing
+from stagecraft.stages import ROOT, Refused, names, stage
+from stagecraft.target import Target, target_of
+
+app = typer.Typer(
+    help="Take an AI application from MVP to production: rehearse, build, check and take down its stages.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+)  # fmt: skip
+console = Console(highlight=False)
+
+StageName = Annotated[str, typer.Argument(help="The stage: an inventory under inventories/.", show_default=False)]
+Where = Annotated[str | None, typer.Option(help="rehearsal or cloud; by default the rehearsal if one is up.")]
+
+
+def announce(target: Target) -> None:
+    """Every run says which stage it acts on, and where."""
+    folder = target.environment().get("YC_FOLDER_ID", "")
+    console.print(f"[bold]{target.stage.name}[/] in {target.where}, folder {escape(folder) or '(none set)'}")
+
+
+@app.command()
+def stages() -> None:
+    """List the stages of this checkout."""
+    for name in names():
+        console.print(name)
+
+
+@app.command()
+def rehearse(name: StageName = "") -> None:
+    """Build a stage on this machine, check it, build it again, and say what was seen."""
+    line = rehearsals.rehearse(stage(name), console)
+    console.print(line, soft_wrap=True)
+
+
+@app.command()
+def apply(name: StageName = "", where: Where = None, check: bool = False, diff: bool = False) -> None:
+    """Build or converge a stage; with --check only say what would change."""
+    target = target_of(stage(name), where)
+    announce(target)
+    arguments = " ".join(flag for flag, on in (("--check", check), ("--diff", diff)) if on)
+    variables: dict[str, object] = {"models_folder": str(rehearsals.models_folder())} if target.rehearsed else {}
+    outcome = playbooks.run(target, target.stage.playbook, console, variables, arguments)
+    console.print(
+        f"{name}: {'would change' if check else 'changed'} {outcome.changed} in {outcome.seconds:.0f}s,"
+        f" {len(outcome.hosts)} hosts"
+    )
+
+
+@app.command()
+def verify(name: StageName = "", where: Where = None) -> None:
+    """Check a stage by talking to it."""
+    target = target_of(stage(name), where)
+    announce(target)
+    outcome = playbooks.run(target, ROOT / "playbooks" / "verify.yml", console)
+    passed, _ = rehearsals.checks(target)
+    console.print(f"{name}: {passed} checks passed in {outcome.seconds:.0f}s")
+
+
+@app.command()
+def destroy(name: StageName = "", where: Where = None, confirm: str = "") -> None:
+    """Take a stage down, data included, and prove that nothing is left."""
+    target = target_of(stage(name), where)
+    announce(target)
+    if target.rehearsed:
+        confirm = name  # naming it on the command line is enough for a rehearsal
+    elif not confirm and sys.stdin.isatty():
+        confirm = typer.prompt(f"This deletes {name} and its data in the real cloud. Type its name to go on")
+    if confirm != name:
+        raise Refused(f"Not destroyed: say --confirm {name} to delete the stage and its data in {target.where}.", 2)
+    console.print(rehearsals.destroy(target.stage, target, console, confirm), soft_wrap=True)
+
+
+@app.command()
+def down(name: StageName = "") -> None:
+    """Remove a rehearsal, even a broken one: containers, namespaces, processes, mounts. The cache stays."""
+    raise SystemExit(subprocess.run([sys.executable, "-m", "rehearsal", "down", stage(name).name]).returncode)
+
+
+@app.command()
+def status(name: StageName = "") -> None:
+    """What a rehearsal consists of now, and what was asked of its cloud."""
+    raise SystemExit(subprocess.run([sys.executable, "-m", "rehearsal", "status", stage(name).name]).returncode)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def shell(
+    name: StageName, host: str, command: Annotated[list[str] | None, typer.Argument()] = None, where: Where = None
+) -> None:
+    """Open a shell on a machine of a stage, or run a command there."""
+    target = target_of(stage(name), where)
+    config = target.folder / "ssh_config"
+    if not config.exists():
+        raise Refused(f"{name} has no machines that answer yet ({config} is not there). Build it first.")
+    with target.inside():
+        raise SystemExit(subprocess.run(["ssh", "-F", str(config), host, *(command or [])]).returncode)
+
+
+@app.command()
+def test(fast: bool = False, only: Annotated[str, typer.Option(help="One suite, by name.")] = "") -> None:
+    """Prove the project: lint, unit, contract, applications, roles, and the partners rehearsal."""
+    raise SystemExit(testing.run(console, fast=fast, only=only))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    console.print(__version__)
+
+
+def main() -> None:
+    """Entry point: errors that a person can mend become one message, never a traceback."""
+    try:
+        app()
+    except Refused as refused:
+        Console(stderr=True, highlight=False).print(f"[bold red]error:[/] {escape(str(refused))}", soft_wrap=True)
+        raise SystemExit(refused.code) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    main()

@@ -1,0 +1,162 @@
+"""A whole rehearsal: cloud and machines on this machine, the stage built, checked, built again, and summed up."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from rehearsal import packages, places
+from stagecraft import playbooks
+from stagecraft.progress import clock
+from stagecraft.stages import ROOT, Refused, Stage
+from stagecraft.target import Target, rehearsal_of
+
+DIGITS = ROOT / "models" / "digits" / "train.py"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One line of the summary."""
+
+    name: str
+    seconds: float
+    said: str
+
+
+def models_folder() -> Path:
+    """Where the models of a rehearsal are built: they are not in the repository."""
+    return places.cache() / "models"
+
+
+def need_root() -> None:
+    """Raises Refused where the machine cannot hold a rehearsal's machines."""
+    if os.geteuid() != 0:
+        raise Refused(
+            "A rehearsal makes network namespaces and systemd containers, which needs root."
+            " Run it with sudo (`sudo make rehearse STAGE=…`)."
+        )
+
+
+def step(console: Console, name: str, command: list[str], environment: dict[str, str] | None = None) -> Part:
+    """Run a program of ours and pass its lines on, indented. Raises Refused with its last lines where it fails."""
+    started, lines = time.monotonic(), list[str]()
+    console.print(f"[bold]{escape(name)}")
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as child:
+        for line in child.stdout or ():
+            lines.append(line.rstrip())
+            console.print("  " + escape(line.rstrip()), highlight=False)
+    if child.returncode:
+        raise Refused(f"{name} failed (exit code {child.returncode}): " + " / ".join(lines[-3:]))
+    return Part(name, time.monotonic() - started, lines[-1] if lines else "")
+
+
+def fill_packages(console: Console) -> Part:
+    """Wheels for the machines, downloaded once and kept."""
+    started = time.monotonic()
+    console.print("[bold]Package cache")
+    locks = sorted([*ROOT.glob("apps/*/requirements.lock"), *ROOT.glob("roles/*/files/requirements*.lock")])
+    packages.fill(locks)
+    return Part("Package cache", time.monotonic() - started, f"{len(locks)} lock files")
+
+
+def checks(target: Target) -> tuple[int, int]:
+    """How many checks of the last verification passed, and how many did not, from its JUnit file."""
+    root = ElementTree.parse(target.folder / "verify.xml").getroot()  # noqa: S314 - our own file
+    suites = list(root.iter("testsuite"))
+    total, bad, skipped = (
+        sum(int(suite.get(kind, 0)) for suite in suites for kind in kinds)
+        for kinds in (("tests",), ("failures", "errors"), ("skipped",))
+    )
+    return total - bad - skipped, bad
+
+
+def playbook(console: Console, target: Target, name: str, path: Path) -> tuple[Part, playbooks.Outcome]:
+    """Run a playbook as a part of the rehearsal."""
+    console.print(f"[bold]{escape(name)}")
+    outcome = playbooks.run(target, path, console, {"models_folder": str(models_folder())})
+    return Part(name, outcome.seconds, f"{outcome.changed} changed"), outcome
+
+
+def rehearse(stage: Stage, console: Console) -> str:
+    """Rehearse a stage; returns the closing line. Raises Refused at the first part that fails."""
+    need_root()
+    started = time.monotonic()
+    parts = [fill_packages(console)]
+    parts.append(step(console, "Models", [sys.executable, str(DIGITS), "--out", str(models_folder())]))
+    parts.append(step(console, "Emulated cloud", [sys.executable, "-m", "rehearsal", "up", stage.name]))
+    target = rehearsal_of(stage)
+    part, first = playbook(console, target, "Build", stage.playbook)
+    parts.append(part)
+    part, _ = playbook(console, target, "Verify", ROOT / "playbooks" / "verify.yml")
+    passed, _ = checks(target)
+    parts.append(Part(part.name, part.seconds, f"{passed} checks passed"))
+    part, second = playbook(console, target, "Build again", stage.playbook)
+    parts.append(part)
+    summary(console, target, parts)
+    if second.changed:
+        console.print(f"[bold red]The second run changed {second.changed} things: see {second.log}")
+    return (
+        f"{stage.name}: rehearsed in {time.monotonic() - started:.0f}s, {len(first.hosts)} hosts,"
+        f" {passed} checks passed, second run changed {second.changed}"
+    )
+
+
+def summary(console: Console, target: Target, parts: list[Part]) -> None:
+    """Time per part, where the stage answers, and how to end it."""
+    table = Table(title=f"{target.stage.name}: rehearsed", title_justify="left", box=None, pad_edge=False)
+    for column in ("part", "time", ""):
+        table.add_column(column, justify="right" if column == "time" else "left", no_wrap=column != "")
+    for part in parts:
+        table.add_row(part.name, clock(part.seconds), escape(part.said))
+    console.print(table)
+    name = target.stage.name
+    for line in forwards(target):
+        console.print(line, highlight=False, soft_wrap=True)
+    console.print(f"logs: {target.folder / 'logs'}", highlight=False, soft_wrap=True)
+    console.print(f"a shell: make shell STAGE={name} HOST=backend-1", highlight=False)
+    console.print(f"to end it: make destroy STAGE={name}   (and `make down STAGE={name}` whatever happens)", highlight=False)
+
+
+def forwards(target: Target) -> list[str]:
+    """Addresses on 127.0.0.1, with a line to copy for the API."""
+    path = target.folder / "entries.json"
+    entries = json.loads(path.read_text()) if path.exists() else {}
+    return [f"{what}: {line}" for what, line in entries.items()]
+
+
+def destroy(stage: Stage, target: Target, console: Console, confirm: str) -> str:
+    """Take a stage down; returns the closing line. A rehearsal goes with its stage."""
+    started = time.monotonic()
+    console.print(f"[bold]Destroy {stage.name} ({target.where})")
+    playbooks.run(
+        target, ROOT / "playbooks" / "destroy.yml", console, {"confirm": confirm, "destroy_data": "yes"}
+    )  # the playbook fails on a remainder, so 0 is what it proved
+    containers = 0
+    if target.rehearsed:
+        step(console, "Take the emulated cloud down", [sys.executable, "-m", "rehearsal", "down", stage.name])
+        containers = len(containers_left(stage))
+    return (
+        f"{stage.name}: destroyed in {time.monotonic() - started:.0f}s, 0 resources left, {containers} containers left"
+    )
+
+
+def containers_left(stage: Stage) -> list[str]:
+    """Names of the rehearsal's containers that still exist."""
+    label = places.Place(stage.name).label
+    listed = subprocess.run(
+        ["podman", "ps", "-a", "--filter", f"label={label}", "--format", "{{.Names}}"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return listed.stdout.split()

@@ -1,0 +1,49 @@
+"""Which stages there are, and what a person meant who named one."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Refused(Exception):
+    """Bad input or a failed step: one message for the person, and the exit code."""
+
+    def __init__(self, message: str, code: int = 1):
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage is an inventory and the playbook of the same name."""
+
+    name: str
+
+    @property
+    def inventory(self) -> Path:
+        return ROOT / "inventories" / self.name
+
+    @property
+    def playbook(self) -> Path:
+        return ROOT / "playbooks" / f"{self.name}.yml"
+
+
+def names() -> list[str]:
+    """The stages of this checkout, by their declarations."""
+    return sorted(p.parents[2].name for p in ROOT.glob("inventories/*/group_vars/all/stage.yml"))
+
+
+def stage(name: str) -> Stage:
+    """The stage of that name. Raises Refused with the nearest name where there is none."""
+    there = names()
+    if not name:
+        raise Refused(f"No stage named. Say which: STAGE=<stage>, one of {', '.join(there)}.", 2)
+    if name not in there:
+        near = difflib.get_close_matches(name, there, 1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise Refused(f"There is no stage {name}.{hint} There are: {', '.join(there)}.", 2)
+    return Stage(name)

@@ -1,0 +1,78 @@
+"""Where a stage is acted on: the real cloud, or its rehearsal on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rehearsal import environment, places
+from stagecraft.stages import Refused, Stage
+
+CREDENTIALS = ("YC_SERVICE_ACCOUNT_KEY_FILE", "YC_IAM_TOKEN", "YC_TOKEN")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A stage, and the variables and network namespace in which its playbooks run."""
+
+    stage: Stage
+    rehearsed: bool
+    variables: dict[str, str] = field(default_factory=dict)
+    netns: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """What this controller keeps of the stage: SSH configuration, keys, logs."""
+        return places.state() / self.stage.name
+
+    @property
+    def where(self) -> str:
+        return "rehearsal" if self.rehearsed else "Yandex Cloud"
+
+    def environment(self) -> dict[str, str]:
+        """The whole environment of a playbook of this stage."""
+        return {**os.environ, **self.variables, "STAGE": self.stage.name}
+
+    @contextlib.contextmanager
+    def inside(self) -> Iterator[None]:
+        """Be in the stage's network while the block runs: what it starts reaches what the stage reaches."""
+        if self.netns is None:
+            yield
+            return
+        with Path("/proc/thread-self/ns/net").open() as own, self.netns.open() as there:
+            os.setns(there.fileno(), os.CLONE_NEWNET)
+            try:
+                yield
+            finally:
+                os.setns(own.fileno(), os.CLONE_NEWNET)
+
+
+def rehearsal_of(stage: Stage) -> Target:
+    """The target that is a rehearsal. Raises Refused where none is up."""
+    if not environment.is_up(stage.name):
+        raise Refused(f"No rehearsal of {stage.name} is up. Start one with `make rehearse STAGE={stage.name}`.")
+    return Target(stage, True, environment.environment(stage.name), environment.netns(stage.name))
+
+
+def target_of(stage: Stage, where: str | None = None) -> Target:
+    """The target that a person means: `where` if given; else the rehearsal if one is up; else the cloud.
+
+    Raises Refused where both could be meant, and where there is neither a rehearsal nor credentials.
+    """
+    up, credentials = environment.is_up(stage.name), [name for name in CREDENTIALS if os.environ.get(name)]
+    if where is None and up and credentials:
+        raise Refused(
+            f"{stage.name} is being rehearsed, but {credentials[0]} points at the real cloud."
+            " Say which is meant: --where rehearsal or --where cloud."
+        )
+    if where == "rehearsal" or (where is None and up):
+        return rehearsal_of(stage)
+    if not credentials:
+        raise Refused(
+            f"Nothing to act on: no rehearsal of {stage.name} is up and no credentials are set."
+            f" Rehearse it (`make rehearse STAGE={stage.name}`), or set YC_SERVICE_ACCOUNT_KEY_FILE and YC_FOLDER_ID."
+        )
+    return Target(stage, False)

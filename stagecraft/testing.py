@@ -1,0 +1,91 @@
+"""`stagecraft test`: the suites, what each needs, and one closing line."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from rehearsal import places
+from stagecraft.progress import clock
+from stagecraft.stages import ROOT, Refused
+
+PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+COUNTS = re.compile(r"(\d+) (passed|failed|error|errors|skipped)\b")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A command that proves something."""
+
+    name: str
+    command: tuple[str, ...]
+    fast: bool = True  # no root, part of `make test-fast`
+    counts: bool = True  # ends in a line of "N passed"; otherwise it is one check
+
+    def run(self, console: Console, log: Path) -> tuple[int, int, int]:
+        """Run it, its output into the log. Returns passed, failed, skipped."""
+        started = time.monotonic()
+        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        with log.open("w") as out:
+            code = subprocess.run(self.command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT).returncode
+        text = log.read_text(errors="replace")
+        passed, failed, skipped = self.count(text, code)
+        mark = "[green]ok[/]" if code == 0 else "[bold red]FAILED[/]"
+        took = clock(time.monotonic() - started)
+        console.print(f"{mark} {self.name:<12} {took:>7}  {passed} passed, {failed} failed, {skipped} skipped")
+        if code:
+            console.print(escape("\n".join(text.strip().splitlines()[-60:])))
+            console.print(f"  full log: {log}")
+        return passed, failed, skipped
+
+    def count(self, text: str, code: int) -> tuple[int, int, int]:
+        found: dict[str, int] = {}
+        if self.counts:
+            lines = [line for line in text.splitlines() if COUNTS.search(line)]
+            found = {kind: int(n) for n, kind in COUNTS.findall(lines[-1])} if lines else {}
+        failed = found.get("failed", 0) + found.get("error", 0) + found.get("errors", 0)
+        if code and not failed:
+            failed = 1
+        return found.get("passed", 0) or int(not self.counts and code == 0), failed, found.get("skipped", 0)
+
+
+def suites() -> list[Suite]:
+    """All suites, quickest first, so that a mistake shows early."""
+    return [
+        Suite("ruff", ("ruff", "check", "."), counts=False),
+        Suite("format", ("ruff", "format", "--check", "."), counts=False),
+        Suite("yamllint", ("yamllint", "--strict", "."), counts=False),
+        Suite("modules", (sys.executable, "tools/generate_modules.py", "--check"), counts=False),
+        Suite("unit", (*PYTEST, "-n", "2", "tests/unit")),
+        Suite("contract", (*PYTEST, "-n", "2", "tests/contract")),
+        *(Suite(app.name, (*PYTEST, str(app / "tests"))) for app in sorted((ROOT / "apps").glob("*")) if (app / "tests").exists()),
+        Suite("ansible-lint", ("ansible-lint", "--offline", "-q"), counts=False),
+        Suite("roles", (sys.executable, "tests/roles/run.py"), fast=False),
+        Suite("e2e", (*PYTEST, "-s", "tests/e2e"), fast=False),
+    ]  # fmt: skip
+
+
+def run(console: Console, *, fast: bool, only: str) -> int:
+    """Run the suites; the exit code is 0 when all passed. Ends with `N passed, N failed, N skipped`."""
+    chosen = [s for s in suites() if (s.fast or not fast) and (not only or s.name == only)]
+    if not chosen:
+        raise Refused(f"There is no suite {only}. There are: {', '.join(s.name for s in suites())}.", 2)
+    if os.geteuid() != 0 and any(not s.fast for s in chosen):
+        raise Refused("`make test` starts machines and needs root: `sudo make test`. `make test-fast` does not.")
+    logs = places.state() / "tests"
+    logs.mkdir(parents=True, exist_ok=True)
+    started, totals = time.monotonic(), (0, 0, 0)
+    for suite in chosen:
+        passed, failed, skipped = suite.run(console, logs / f"{suite.name}.log")
+        totals = (totals[0] + passed, totals[1] + failed, totals[2] + skipped)
+    console.print(f"{clock(time.monotonic() - started)}, logs in {logs}")
+    console.print("{} passed, {} failed, {} skipped".format(*totals))
+    return 1 if totals[1] else 0
