@@ -41,6 +41,11 @@ class Place:
         return state() / self.name / "rehearsal"
 
     @property
+    def cloud(self) -> Path:
+        """The emulated cloud's own folder: its state, its journal, and the rehearsal's certificate authority."""
+        return self.folder / "cloud"
+
+    @property
     def prefix(self) -> str:
         return f"sc-{self.name}-"
 

@@ -67,7 +67,7 @@ class Storage:
         if not self._identities.exists():
             self._write({ADMIN: _identity(ADMIN, {ADMIN: secrets.token_urlsafe(32)}, ("Admin", *DATA_ACTIONS))})
         certificate, key = tls.issue(
-            self._place.folder / "tls",
+            self._place.cloud,
             [seaweed.HOST_NAME, f"*.{seaweed.HOST_NAME}", str(STORAGE)],
             label=seaweed.HOST_NAME,
         )
@@ -201,7 +201,7 @@ class Storage:
                 region_name=REGION,
                 aws_access_key_id=key_id,
                 aws_secret_access_key=secret,
-                verify=str(tls.authority(self._place.folder / "tls")),
+                verify=str(tls.authority(self._place.cloud)),
                 config=Config(
                     connect_timeout=5, read_timeout=30, retries={"max_attempts": 1}, s3={"addressing_style": "path"}
                 ),
