@@ -1,0 +1,144 @@
+"""What a declaration is made of: fields, references, resources. Values only; nothing here acts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+
+class Fail(Exception):
+    """An error for the user: what went wrong and what to do. `item` is the declaration that it happened in."""
+
+    def __init__(self, message: str, item: str = "") -> None:
+        super().__init__(message)
+        self.item = item
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{self.item}: {message}" if self.item else message
+
+
+class Unknown(str):
+    """In check mode: the id of something that does not exist yet."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One option of a resource. What is not said here is taken from the API's descriptors."""
+
+    name: str
+    doc: str = ""  # empty: the API's own text
+    path: str = ""  # in the API, in the resource's spelling; default: the name
+    fields: tuple[Field, ...] = ()  # of a nested message; empty: all of the API's, under the API's names
+    unit: str = ""  # "size" (20GB) or "duration" (5m)
+    on: dict | None = None  # a boolean for the user, this message for the API
+    target: Any = None  # a reference, by name, to this Resource
+    take: Any = ""  # of a reference: this value of the target instead of its id; a path or a function
+    default: Any = None  # sent at creation when unset
+    key: bool = False  # part of the identity
+    required: bool = False  # needed at creation
+    immutable: bool = False  # also derived: what the update request lacks
+    fixed: str = ""  # cannot be changed even by replacing the resource; says what to do instead
+    write_only: bool = False  # secret: sent at creation or with update_secrets, never compared or shown
+    create_only: bool = False  # sent at creation, neither read back nor compared
+    computed: bool = False  # in a list item: unset means "whatever the cloud chose"
+    ordered: bool = False  # a list whose order matters
+    stops: bool = False  # can change only while the resource is stopped
+    late: bool = False  # may be left out at creation and added later, to break a circle of references
+    free: bool = False  # a dictionary checked by the API's descriptor, not by sub-options
+    listed: str = ""  # read with this method of the service instead of from the resource
+    via: str = ""  # "boot_disk.disk_id:compute.v1.Disk": read from that other resource
+    env: str = ""  # the environment variable that is its default
+    choices: tuple[str, ...] = ()  # of a virtual field
+    virtual: bool = False  # not in the API's messages: the backend reads and writes it itself
+
+
+SELF = object()  # a reference to another resource of the same type
+
+
+def Ref(name: str, target: Any, doc: str = "", path: str = "", **more: Any) -> Field:
+    """A reference by name; to many where the API's field is repeated."""
+    title = name.replace("_", " ") if target is SELF else target.title
+    return Field(name, doc or f"Name of the {title}.", path or f"{name}_id", target=target, **more)
+
+
+@dataclass(frozen=True, eq=False)
+class Resource:
+    """One kind of thing in a cloud. With only its API name and its parent it is enough to refer to one."""
+
+    api: str  # "vpc.v1.Subnet"
+    backend: type
+    fields: tuple[Field, ...] = ()
+    parent: Field | None = None
+    example: str = ""
+    module: str = ""
+    service: str = ""  # where the methods are, if not in <api>Service
+    message: str = ""  # what the fields are in, if not in Create's request and Get's answer
+    view: str = ""  # of Get, to see everything
+    note: str = ""  # a sentence for the documentation
+
+    @property
+    def noun(self) -> str:
+        return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", self.api.rpartition(".")[2]).lower()
+
+    @property
+    def title(self) -> str:
+        return self.kind.split("_", 1)[1].replace("_", " ")
+
+    @property
+    def name(self) -> str:
+        """The name of its module."""
+        return self.module or f"yc_{self.api.split('.')[0]}_{self.noun}"
+
+    @property
+    def kind(self) -> str:
+        """What yc_stack calls it."""
+        return self.name.removeprefix("yc_")
+
+
+@dataclass
+class Bound:
+    """A field with what the backend found out about it."""
+
+    field: Field
+    kind: str  # str int float bool enum map dict
+    many: bool = False
+    choices: dict[str, str] = field(default_factory=dict)  # user's spelling -> API's
+    children: dict[str, Bound] = field(default_factory=dict)
+    immutable: bool = False
+    required: bool = False
+    choice: tuple[str, ...] = ()  # (group, member): only one member of a group can be set
+    where: dict[str, Any] = field(default_factory=dict)  # backend's own: write, update, read
+
+    @property
+    def listy(self) -> bool:
+        return self.many and self.kind != "map"
+
+    def one(self) -> Bound:
+        """The same field as an item of its list."""
+        return replace(self, many=False)
+
+
+def walk(bound: dict[str, Bound]) -> Iterator[Bound]:
+    """Every field, nested ones too."""
+    for b in bound.values():
+        yield b
+        yield from walk(b.children)
+
+
+def has_secret(bound: Bound) -> bool:
+    return any(b.field.write_only for b in walk({bound.field.name: bound}))
+
+
+def references(bound: dict[str, Bound], values: dict) -> Iterator[tuple[Field, str, str]]:
+    """(field, name, top-level option) of every reference inside a resource's values, however deep."""
+    for name, b in bound.items():
+        given = values.get(name)
+        for one in (given if isinstance(given, list) else [given]) if given else ():
+            if b.field.target is not None:
+                yield b.field, str(one), name
+            elif b.children and isinstance(one, dict):
+                for found, target, _ in references(b.children, one):
+                    yield found, target, name

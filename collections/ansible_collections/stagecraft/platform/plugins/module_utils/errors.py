@@ -1,0 +1,51 @@
+"""The cloud's errors in the user's words: the API's code, and what to do next. The only place that translates them."""
+
+from __future__ import annotations
+
+from .declaration import Fail
+
+ADVICE = {
+    "UNAUTHENTICATED": "the credentials were refused ({credentials}): is the key deleted, or the token expired?",
+    "PERMISSION_DENIED": "look at the roles of whom these credentials belong to ({credentials}): "
+    "on the folder they need {role} or editor",
+    "ALREADY_EXISTS": "something else has this name, perhaps in another folder: choose another one",
+    "NOT_FOUND": "is the value spelled as the cloud spells it, and is it in this folder?",
+    "INVALID_ARGUMENT": "the cloud does not accept a value: correct it in the declaration",
+    "FAILED_PRECONDITION": "something stands in the way, often what still uses it, or deletion_protection",
+    "RESOURCE_EXHAUSTED": "a quota of the cloud is used up: ask for more of it, or delete what is not needed",
+    "UNAVAILABLE": "the API at {endpoint} did not answer for {patience} s: check the endpoint (YC_ENDPOINT) "
+    "and the network, then run the same again",
+    "UNIMPLEMENTED": "the API at {endpoint} does not have this call: is the endpoint (YC_ENDPOINT) right?",
+    "INTERNAL": "this is an error of the cloud: run the same again, and tell its support if it stays",
+    "CANCELLED": "somebody cancelled the operation: run the same again",
+}
+
+
+class ApiFail(Fail):
+    """The API refused a call; `code` is the name of the gRPC status."""
+
+    def __init__(self, call: str, code: str, details: str, **facts: object) -> None:
+        self.code = code
+        advice = ADVICE.get(code, "").format_map({"role": role(call), **facts})
+        super().__init__(f"{call}: {code}: {details.rstrip('.')}" + (f". What to do: {advice}" if advice else ""))
+
+
+def role(call: str) -> str:
+    """The role of the service that a call belongs to, as the cloud names it."""
+    package = call.split(".")[0]
+    names = {
+        "mdb": f"managed-{call.split('.')[1]}.editor",
+        "resourcemanager": "resource-manager.admin",
+        "iam": "iam.admin",
+    }
+    return names.get(package, f"{package}.editor")
+
+
+def is_quota(details: str) -> bool:
+    """A used-up quota does not come back by waiting; too many calls at once do."""
+    return "quota" in details.lower()
+
+
+def is_conflict(details: str) -> bool:
+    """Managed databases take one operation of a cluster at a time."""
+    return "conflicting operation" in details.lower()

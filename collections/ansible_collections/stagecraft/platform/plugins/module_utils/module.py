@@ -1,0 +1,67 @@
+"""What every generated module calls."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any, NoReturn
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from .auth import METHODS, VARIABLES
+from .declaration import Fail
+from .options import argument_spec, relations, strangers
+
+try:
+    from .resource import apply
+    from .yandex import Session
+
+    MISSING = None
+except ImportError:
+    MISSING = traceback.format_exc()
+
+SECRET_OPTIONS = ("iam_token", "token")
+
+
+def connection_options() -> dict[str, dict]:
+    """The options of every module that say how to reach the cloud, and as whom."""
+    spec: dict[str, dict] = {n: {"type": "str"} for n in VARIABLES if n != "folder"}
+    for n in SECRET_OPTIONS:
+        spec[n]["no_log"] = True
+    for n in ("service_account_key_file", "root_certificates"):
+        spec[n]["type"] = "path"
+    spec["service_account_key_file"]["no_log"] = False
+    spec["auth"] = {"type": "str", "choices": ["auto", *METHODS], "default": "auto"}
+    spec["operation_timeout"] = {"type": "int", "default": 1800}
+    spec["retry_time"] = {"type": "int", "default": 60}
+    spec["stage_labels"] = {"type": "dict", "default": {}}
+    return spec
+
+
+class Module(AnsibleModule):
+    """An AnsibleModule that names the nearest option where one does not exist."""
+
+    def fail_json(self, msg: str, **more: Any) -> NoReturn:
+        if "Unsupported parameters" in msg:
+            given = {k: v for k, v in self.params.items() if not k.startswith("_ansible_")}
+            msg = "; ".join(strangers(self.argument_spec, given)) or msg
+        super().fail_json(msg, **more)
+
+
+def run(resource: Any) -> None:
+    """A whole module: its options from the declaration, its work from the engine."""
+    if MISSING:
+        AnsibleModule({}, check_invalid_arguments=False).fail_json(
+            msg=missing_required_lib("yandexcloud"), exception=MISSING
+        )
+    backend = resource.backend(None, resource, {})
+    spec = {**connection_options(), **argument_spec(backend)}
+    module = Module(spec, supports_check_mode=True, **relations(backend))
+    try:
+        session = Session.from_options(module.params)
+        result = apply(resource, module.params, session, module.check_mode)
+    except Fail as error:
+        module.fail_json(msg=str(error))
+    missing = result.pop("missing")
+    if missing:
+        module.warn(f"check mode: does not exist yet: {', '.join(missing)}")
+    module.exit_json(**result)

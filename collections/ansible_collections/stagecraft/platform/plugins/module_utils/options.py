@@ -1,0 +1,119 @@
+"""What Ansible sees of a resource: the argument spec, and declarations checked against it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import Any
+
+from ansible.module_utils.basic import env_fallback
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from .declaration import Bound, Fail, has_secret, walk
+from .values import nearest, spelled
+
+STATES = ["present", "absent", "info"]
+
+
+def option(bound: Bound) -> dict[str, Any]:
+    """The argument spec of one field."""
+    f, kind = bound.field, bound.kind
+    spec: dict[str, Any] = {"type": {"enum": "str", "map": "dict"}.get(kind, kind)}
+    if f.unit:
+        spec["type"] = "bytes" if f.unit == "size" else "str"
+    if kind == "enum":
+        spec.update(type=lambda value: spelled(bound.choices, value), choices=sorted(bound.choices))
+    if f.write_only:
+        spec["no_log"] = True
+    elif re.search("pass|secret|token|key", f.name):
+        spec["no_log"] = False
+    if f.env:
+        spec["fallback"] = (env_fallback, [f.env])
+    if bound.children and not f.free:
+        spec["options"] = {n: option(c) | ({"required": True} if c.required else {}) for n, c in bound.children.items()}
+        spec["mutually_exclusive"] = exclusive(bound.children)
+    return {**spec, "type": "list", "elements": spec["type"]} if bound.listy else spec
+
+
+def exclusive(bound: dict[str, Bound]) -> list[list[str]]:
+    """Pairs of options that the API knows as alternatives."""
+    pairs = itertools.combinations([(n, *b.choice) for n, b in bound.items() if b.choice], 2)
+    return [[a, b] for (a, group, member), (b, other, another) in pairs if group == other and member != another]
+
+
+def argument_spec(backend: Any) -> dict[str, Any]:
+    """All options of a resource, the engine's own among them."""
+    bound = backend.bound
+    must = {n for n, b in bound.items() if b.field.key and not b.field.env}
+    spec = {n: option(b) | ({"required": True} if n in must else {}) for n, b in bound.items()}
+    spec["state"] = {"type": "str", "choices": STATES, "default": "present"}
+    engine_options = {
+        "replace": any(b.immutable for b in bound.values()),
+        "allow_stopping": any(b.field.stops for b in bound.values()),
+        "update_secrets": any(has_secret(b) for b in walk(bound)),
+    }
+    return spec | {n: {"type": "bool", "default": False} for n, wanted in engine_options.items() if wanted}
+
+
+def relations(backend: Any) -> dict[str, Any]:
+    """What else AnsibleModule can check by itself."""
+    required_by = {f.name: re.findall(r"{(\w+)}", f.path) for f in backend.resource.fields if "{" in f.path}
+    return {"mutually_exclusive": exclusive(backend.bound), "required_by": required_by}
+
+
+def strangers(spec: dict[str, Any], values: Any, where: str = "") -> list[str]:
+    """A message for each option that does not exist, at any depth, with the nearest one that does."""
+    found = []
+    for n, v in values.items() if isinstance(values, dict) else ():
+        if n not in spec:
+            found.append(f"there is no option {where}{n}{nearest(str(n), spec)}")
+        elif "options" in spec[n]:
+            for one in v if isinstance(v, list) else [v]:
+                found += strangers(spec[n]["options"], one, f"{where}{n}.")
+    return found
+
+
+def label(resource: Any, params: dict, keys: Any) -> str:
+    """How messages call a declaration: 'postgresql_user pg/app'."""
+    said = [str(params[k]) for k in keys if k != "folder" and params.get(k)]
+    return f"{resource.kind} {'/'.join(said)}".strip()
+
+
+def read(resource: Any, values: dict, session: Any, state: str) -> tuple[dict, set, list[str]]:
+    """One declaration checked and completed: its parameters, the secret values in it, and what is wrong with it."""
+    backend = resource.backend(session, resource, values)
+    spec = argument_spec(backend)
+    wrong = strangers(spec, values)
+    if wrong:
+        return {}, set(), wrong
+    checked = ArgumentSpecValidator(spec, **relations(backend)).validate({"state": state, **values})
+    return checked.validated_parameters, checked._no_log_values, checked.error_messages
+
+
+def read_all(declarations: list, resources: list, session: Any, state: str = "present") -> tuple[list, set]:
+    """yc_stack's list as [(resource, parameters)] and the secret values in it. Everything wrong is said at once."""
+    kinds, items, secrets, wrong, seen = {r.kind: r for r in resources}, [], set(), [], {}
+    for place, entry in enumerate(declarations, 1):
+        if not isinstance(entry, dict) or len(entry) != 1 or not isinstance(next(iter(entry.values())), dict):
+            wrong.append(
+                f"entry {place}: each entry is one kind of resource with its options, as in vpc_network: {{name: main}}"
+            )
+            continue
+        kind, values = next(iter(entry.items()))
+        if kind not in kinds:
+            wrong.append(f"entry {place}: there is no resource {kind}{nearest(kind, kinds)}")
+            continue
+        resource = kinds[kind]
+        keys = [n for n, b in session.bound(resource).items() if b.field.key]
+        params, hidden, messages = read(resource, values, session, state)
+        name = label(resource, values, keys)
+        wrong += [f"{name}: {m}" for m in messages]
+        same = (kind, *(str(params.get(k)) for k in keys))
+        if not messages and same in seen:
+            wrong.append(f"{name} is declared twice, as entry {seen[same]} and entry {place}")
+        seen[same] = place
+        secrets |= hidden
+        items.append((resource, params))
+    if wrong:
+        raise Fail("; ".join(wrong))
+    return items, secrets

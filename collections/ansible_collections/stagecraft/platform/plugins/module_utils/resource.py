@@ -1,0 +1,188 @@
+"""The engine: the only state machine. It finds, compares and decides; a backend does it. It knows no cloud."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .declaration import SELF, Fail, Field, Ref, Resource, Unknown, has_secret
+from .options import label
+from .values import plain, same, show
+
+__all__ = ["SELF", "Fail", "Field", "Ref", "Resource", "Unknown", "apply"]
+
+OURS = ("stagecraft-stage", "stagecraft-app")  # labels that a declaration neither sets nor clears
+
+
+@dataclass
+class Plan:
+    """What has been found and what will be done about it."""
+
+    have: dict | None
+    wanted: dict[str, Any]
+    secrets: dict[str, tuple] = field(default_factory=dict)  # option -> where its value is kept
+    changed: list[str] = field(default_factory=list)
+    frozen: list[str] = field(default_factory=list)  # changed, and only a new one can have it
+    stopping: list[str] = field(default_factory=list)  # changed, and it has to be stopped for that
+    diff: dict[str, dict] = field(default_factory=lambda: difference({}, {}))
+
+    @property
+    def creates(self) -> bool:
+        return self.have is None or bool(self.frozen)
+
+
+def apply(resource: Resource, params: dict, session: Any, check: bool = False) -> dict[str, Any]:
+    """Bring one resource to the state that params say: present, absent, or info, which only looks.
+
+    Returns changed, diff (before and after), exists, the resource itself under its noun, and in check mode the
+    references that do not exist yet. Raises Fail.
+    """
+    backend = resource.backend(session, resource, params)
+    keys = [n for n, b in backend.bound.items() if b.field.key]
+    try:
+        return Run(backend, params, session, check).run()
+    except Fail as error:
+        error.item = error.item or label(resource, params, keys)
+        raise
+
+
+def difference(before: dict, after: dict) -> dict[str, dict]:
+    return {"before": before, "after": after}
+
+
+class Run:
+    """One resource brought to its state, once."""
+
+    def __init__(self, backend: Any, params: dict, session: Any, check: bool) -> None:
+        self.backend, self.bound, self.params = backend, backend.bound, params
+        self.session, self.check, self.state = session, check, params["state"]
+        self.names: dict[Any, str] = {}  # id -> the name that the user gave
+        self.missing: set[str] = set()  # references that do not exist yet
+
+    def run(self) -> dict[str, Any]:
+        have = self.find()
+        if self.state == "absent":
+            return self.remove(have)
+        if self.state == "info":
+            return self.result(False, difference({}, {}), have is not None)
+        plan = self.plan(have)
+        self.refuse(plan)
+        if not self.check:
+            self.carry_out(plan)
+        changed = plan.have is None or bool(plan.changed)
+        return self.result(changed, plan.diff, plan.have is not None or not self.check)
+
+    def find(self) -> dict | None:
+        """What is there now; None where it, or what it lives in, does not exist."""
+        keys = {n: plain(b, self.params[n], self.resolve) for n, b in self.bound.items() if b.field.key}
+        self.backend.keys = keys
+        return None if any(isinstance(v, Unknown) for v in keys.values()) else self.backend.find()
+
+    def resolve(self, f: Field, name: str) -> Any:
+        """The id (or other value) of what a reference names."""
+        target = self.backend.resource if f.target is SELF else f.target
+        scope = {k: v for k, v in self.backend.keys.items() if target.parent is not None and k == target.parent.name}
+        got = self.session.resolve(target, {**scope, "name": name}, f.take)
+        if got is None:
+            if not self.check and self.state == "present":
+                raise Fail(
+                    f"{f.name}: {target.title} {name} does not exist: declare it in the same list, or create it first"
+                )
+            self.missing.add(f"{target.kind} {name}")
+            got = Unknown(f"{target.kind} {name}")
+        if not isinstance(got, list):
+            self.names[got] = name
+        return got
+
+    # ---- deciding ----
+    def plan(self, have: dict | None) -> Plan:
+        given = {n: self.params.get(n) for n, b in self.bound.items() if not b.field.key}
+        plan = Plan(have, {n: plain(self.bound[n], v, self.resolve) for n, v in given.items() if v is not None})
+        for n in [n for n in plan.wanted if n.removesuffix("_secret") != n and n.removesuffix("_secret") in self.bound]:
+            plan.secrets[n.removesuffix("_secret")] = tuple(plan.wanted.pop(n).values())
+        if have is not None:
+            self.backend.examine(plan.wanted, have)
+        self.label_it(plan)
+        plan.changed = [n for n, v in plan.wanted.items() if have is None or not same(self.bound[n], v, have.get(n))]
+        if have is not None and self.params.get("update_secrets"):
+            plan.changed += [n for n in plan.wanted if n not in plan.changed and has_secret(self.bound[n])]
+            plan.changed += list(plan.secrets)
+        if have is not None:
+            plan.frozen = [n for n in plan.changed if self.bound[n].immutable]
+        if have is not None and not plan.frozen and self.backend.running():
+            plan.stopping = [n for n in plan.changed if self.bound[n].field.stops]
+        plan.diff = difference(
+            {n: show(self.bound[n], have.get(n), self.names) for n in plan.changed} if have is not None else {},
+            {n: show(self.bound[n], plan.wanted.get(n, ""), self.names) for n in plan.changed},
+        )
+        return plan
+
+    def label_it(self, plan: Plan) -> None:
+        """The stage's own labels are added to what is declared and survive `labels: {}`."""
+        bound = self.bound.get("labels")
+        if bound is None or bound.kind != "map":
+            return
+        there = (plan.have or {}).get("labels") or {}
+        ours = {k: v for k, v in there.items() if k in OURS} | self.session.stage_labels
+        wanted = plan.wanted.get("labels", there) | ours
+        if "labels" in plan.wanted or wanted != there:
+            plan.wanted["labels"] = wanted
+
+    def refuse(self, plan: Plan) -> None:
+        """What the user has to decide or to say first; raised before anything is done."""
+        if plan.frozen and not self.params.get("replace"):
+            said = [
+                f"{n} cannot be changed from {plan.diff['before'][n]!r} to {plan.diff['after'][n]!r}"
+                + (f" ({self.bound[n].field.fixed})" if self.bound[n].field.fixed else "")
+                for n in plan.frozen
+            ]
+            replaceable = not any(self.bound[n].field.fixed for n in plan.frozen)
+            advice = (
+                ": only a new one can have it; replace: true deletes this one and creates it again"
+                if replaceable
+                else ""
+            )
+            raise Fail("; ".join(said) + advice)
+        for n in plan.frozen:
+            if self.bound[n].field.fixed:
+                raise Fail(f"{n} is no reason to replace it: {self.bound[n].field.fixed}")
+        if plan.creates:
+            known = {*plan.wanted, *plan.secrets, *self.defaults()}
+            missing = [n for n, b in self.bound.items() if b.required and not b.field.key and n not in known]
+            if missing:
+                why = "would be replaced" if plan.frozen else "does not exist"
+                raise Fail(f"it {why}; to create it set: {', '.join(missing)}")
+        if plan.stopping and not self.params.get("allow_stopping"):
+            raise Fail(f"{', '.join(plan.stopping)} can change only while it is stopped: allow_stopping: true stops it")
+
+    def defaults(self) -> dict[str, Any]:
+        return {
+            n: plain(b, b.field.default, self.resolve) for n, b in self.bound.items() if b.field.default is not None
+        }
+
+    # ---- doing ----
+    def carry_out(self, plan: Plan) -> None:
+        """Every secret is read before anything is deleted or made."""
+        wanted = dict(plan.wanted)
+        if plan.creates or set(plan.secrets) & set(plan.changed):
+            wanted |= {n: self.session.secret(*where) for n, where in plan.secrets.items()}
+        if plan.frozen:
+            self.backend.delete()
+            self.session.forget(self.backend)
+        if plan.creates:
+            self.backend.create({**self.defaults(), **wanted})
+        elif plan.changed:
+            self.backend.update(wanted, plan.changed, stop=bool(plan.stopping))
+        self.session.remember(self.backend)
+
+    def remove(self, have: dict | None) -> dict[str, Any]:
+        if have is None:
+            return self.result(False, difference({}, {}), False)
+        if not self.check:
+            self.backend.delete()
+            self.session.forget(self.backend)
+        return self.result(True, difference({"state": "present"}, {"state": "absent"}), False)
+
+    def result(self, changed: bool, diff: dict, exists: bool) -> dict[str, Any]:
+        found = {self.backend.resource.noun: self.backend.returned()} if exists else {}
+        return {"changed": changed, "diff": diff, "exists": exists, "missing": sorted(self.missing), **found}

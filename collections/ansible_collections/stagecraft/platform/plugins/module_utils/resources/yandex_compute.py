@@ -1,0 +1,119 @@
+"""Machines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..yandex import Field, Ref, Resource, Yandex
+from .yandex_iam import SERVICE_ACCOUNT
+from .yandex_vpc import ADDRESS, SECURITY_GROUP, SUBNET
+
+PUBLIC_IMAGES = "standard-images"
+
+
+class Family(Yandex):
+    """An image family is found by name, in the folder of the cloud's own images, and is never made."""
+
+    def find(self) -> dict | None:
+        request = self.request("GetLatestByFamily", folder_id=PUBLIC_IMAGES, family=self.keys["name"])
+        self.raw = self.call("GetLatestByFamily", request)
+        self.id = self.raw.id if self.raw else ""
+        return {} if self.raw else None
+
+
+class Instances(Yandex):
+    """An instance is also stopped and started."""
+
+    def have(self) -> dict[str, Any]:
+        return super().have() | {"power": "stopped" if self.status() == "STOPPED" else "running"}
+
+    def create(self, wanted: dict) -> None:
+        super().create(wanted)
+        if wanted.get("power") == "stopped":
+            self.switch("Stop")
+
+    def update(self, wanted: dict, changed: list[str], stop: bool = False) -> None:
+        """What has to be stopped is stopped first, and is started last, so that it never starts with half a change."""
+        power = wanted.get("power") if "power" in changed else None
+        rest = [n for n in changed if n != "power"]
+        if power == "stopped":
+            self.switch("Stop")
+        if rest:
+            super().update(wanted, rest, stop=stop and power is None)
+        if power == "running":
+            self.switch("Start")
+
+    def switch(self, method: str) -> None:
+        self.call(method, self.request(method))
+        self.look()
+
+
+IMAGE = Resource("compute.v1.Image", backend=Family, parent=None)
+DISK = "boot_disk.disk_id:compute.v1.Disk"
+
+INSTANCE = Resource(
+    "compute.v1.Instance",
+    backend=Instances,
+    view="FULL",
+    fields=(
+        Field("zone", path="zone_id", required=True),
+        Field("platform", path="platform_id", default="standard-v3", stops=True),
+        Field("cores", path="resources.cores", required=True, stops=True),
+        Field("memory", path="resources.memory", required=True, unit="size", stops=True),
+        Field("core_fraction", path="resources.core_fraction", default=100, stops=True),
+        Field("gpus", path="resources.gpus", stops=True),
+        Ref(
+            "image",
+            IMAGE,
+            "Image family to start from.",
+            "boot_disk.disk_spec.image_id",
+            required=True,
+            create_only=True,
+        ),
+        Field("disk_size", path="boot_disk.disk_spec.size", unit="size", required=True, via=DISK),
+        Field("disk_type", path="boot_disk.disk_spec.type_id", default="network-ssd", via=DISK),
+        Field("auto_delete", path="boot_disk.auto_delete", default=True),
+        Field(
+            "network_interfaces",
+            ordered=True,
+            required=True,
+            fields=(
+                Ref("subnet", SUBNET, required=True),
+                Ref("security_groups", SECURITY_GROUP, path="security_group_id"),
+                Field("address", path="primary_v4_address.address", computed=True),
+                Field(
+                    "nat",
+                    "Give it a public address.",
+                    "primary_v4_address.one_to_one_nat",
+                    on={"ip_version": "IPV4"},
+                    default=False,
+                ),
+                Ref(
+                    "public_address",
+                    ADDRESS,
+                    "Name of the reserved address to have.",
+                    "primary_v4_address.one_to_one_nat.address",
+                    take="external_ipv4_address.address",
+                    computed=True,
+                ),
+            ),
+        ),
+        Field("metadata", "Metadata, cloud-init's user-data and ssh-keys among it."),
+        Field("preemptible", path="scheduling_policy.preemptible", stops=True),
+        Field("hostname", create_only=True),
+        Ref("service_account", SERVICE_ACCOUNT, stops=True),
+        Field(
+            "power", "Whether it runs. When not set, that is left alone.", virtual=True, choices=("running", "stopped")
+        ),
+    ),
+    example="""
+name: api-1
+zone: ru-central1-a
+cores: 2
+memory: 4GB
+image: debian-12
+disk_size: 20GB
+network_interfaces:
+  - {subnet: private-a, security_groups: [web], nat: true}
+""",
+)

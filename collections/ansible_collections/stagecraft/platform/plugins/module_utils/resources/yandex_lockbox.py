@@ -1,0 +1,58 @@
+"""Secrets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..yandex import Field, Resource, Yandex
+
+
+class Secrets(Yandex):
+    """Values are never read back: entries are compared by their keys, and new values make a new version."""
+
+    def have(self) -> dict[str, Any]:
+        return super().have() | {"entries": [{"key": k} for k in self.raw.current_version.payload_entry_keys]}
+
+    def update(self, wanted: dict, changed: list[str], stop: bool = False) -> None:
+        if "entries" in changed:
+            texts: dict[str, str | None] = {e["key"]: None for e in self.have()["entries"]}
+            self.session.add_to_secret(self.id, texts | {e["key"]: e["text"] for e in wanted["entries"]})
+        rest = [n for n in changed if n != "entries"]
+        if rest:
+            super().update(wanted, rest)
+        else:
+            self.look()
+
+
+SECRET = Resource(
+    "lockbox.v1.Secret",
+    backend=Secrets,
+    note="Without C(entries) and C(generate) it is an empty secret, for what stores its own entries there.",
+    fields=(
+        Field(
+            "entries",
+            "All the entries, compared by their keys. Values are sent when a key is new or with O(update_secrets).",
+            "version_payload_entries",
+            fields=(Field("key", required=True), Field("text", path="text_value", write_only=True, required=True)),
+        ),
+        Field(
+            "generate",
+            "The cloud makes the value itself, once, and nobody else has seen it.",
+            "password_payload_specification",
+            fields=(
+                Field("key", path="password_key", required=True),
+                Field("length"),
+                Field("uppercase", path="include_uppercase"),
+                Field("lowercase", path="include_lowercase"),
+                Field("digits", path="include_digits"),
+                Field("punctuation", path="include_punctuation"),
+                Field("included_punctuation"),
+                Field("excluded_punctuation"),
+            ),
+        ),
+    ),
+    example="""
+name: database
+generate: {key: password, length: 32, punctuation: false}
+""",
+)

@@ -1,0 +1,185 @@
+"""The connection to Yandex Cloud: calls, their retries, waiting for operations, and what names mean."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import random
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import yandexcloud
+
+from . import auth
+from .declaration import Fail, Resource
+from .errors import ApiFail, is_conflict, is_quota
+from .protobuf import dig, home, methods, new
+
+OPERATIONS = "operation.OperationService"
+ONE_CALL = 30  # seconds that one call may take; what takes longer answers with an operation
+TRANSIENT = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+CODES = {code.value[0]: code.name for code in grpc.StatusCode}
+
+
+def pauses(seconds: float, pause: float = 0.1, longest: float = 5) -> Iterator[float]:
+    """Go round a loop for so many seconds, sleeping a little longer each time; yields how many are left."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        yield left
+        time.sleep(min(pause * random.uniform(0.8, 1.2), max(end - time.monotonic(), 0)))  # noqa: S311 (no secret)
+        pause = min(pause * 1.5, longest)
+
+
+class Session:
+    """Made once a run and shared by its threads."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        """No call is made. Raises Fail where the credentials cannot work."""
+        self.credentials = auth.credentials(options)
+        self.endpoint = auth.option(options, "endpoint") or auth.DEFAULT_ENDPOINT
+        certificates = auth.root_certificates(options)
+        self.sdk = yandexcloud.SDK(endpoint=self.endpoint, root_certificates=certificates, **self.credentials.arguments)
+        self.folder = auth.option(options, "folder")
+        self.timeout = float(options.get("operation_timeout") or 1800)
+        self.patience = float(options.get("retry_time") or 60)
+        self.stage_labels = {str(k): str(v) for k, v in (options.get("stage_labels") or {}).items()}
+        self._known: dict[tuple, tuple[str, Any]] = {}
+        self._stubs: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_options(cls, options: dict[str, Any] | None = None) -> Session:
+        """A session from a plugin's or module's options; what is not in them is taken from the environment.
+
+        service_account_key_file, iam_token, token, auth (auto, metadata, ...), endpoint, root_certificates, folder,
+        operation_timeout and retry_time (seconds), stage_labels.
+        """
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+        return cls(options or {})
+
+    # ---- calls ----
+    def stub(self, service: str) -> Any:
+        with self._lock:
+            if service not in self._stubs:
+                module = importlib.import_module(home(service) + "_grpc")
+                self._stubs[service] = self.sdk.client(getattr(module, service.rpartition(".")[2] + "Stub"))
+            return self._stubs[service]
+
+    def once(self, service: str, method: str, request: Any) -> Any:
+        """One call and its answer, retried with one idempotency key; None where a Get finds nothing."""
+        reads = method.startswith(("Get", "List"))
+        key = () if reads else (("idempotency-key", str(uuid.uuid4())),)  # of all tries of this call, and of no other
+        call, error = f"{service}.{method}", None
+        for left in pauses(self.timeout):
+            if error is not None and left < self.timeout - self.patience and not is_conflict(error.details()):
+                break
+            try:
+                return getattr(self.stub(service), method)(request, metadata=key, timeout=ONE_CALL)
+            except grpc.RpcError as refused:
+                error = refused
+            if error.code() is grpc.StatusCode.NOT_FOUND and method.startswith("Get"):
+                return None
+            if not self.worth_retrying(error):
+                break
+        raise self.failure(call, error.code().name, error.details())
+
+    @staticmethod
+    def worth_retrying(error: Any) -> bool:
+        details = error.details() or ""
+        if error.code() is grpc.StatusCode.UNAVAILABLE:
+            return "UNAUTHENTICATED" not in details  # the SDK wraps what its exchange of tokens was answered
+        if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return not is_quota(details)
+        return error.code() in TRANSIENT or is_conflict(details)
+
+    def failure(self, call: str, code: str, details: str) -> ApiFail:
+        if code == "UNAVAILABLE" and "UNAUTHENTICATED" in details:
+            code = "UNAUTHENTICATED"
+        code = "UNAVAILABLE" if code == "DEADLINE_EXCEEDED" else code
+        facts = {"credentials": self.credentials.source, "endpoint": self.endpoint, "patience": f"{self.patience:.0f}"}
+        return ApiFail(call, code, details, **facts)
+
+    def call(self, service: str, method: str, request: Any) -> Any:
+        """One call and, where it answers with an operation, the end of that: the finished operation."""
+        answer = self.once(service, method, request)
+        if answer is None or methods(service)[method].output_type.name != "Operation":
+            return answer
+        get = methods(OPERATIONS)["Get"].input_type
+        for _ in pauses(self.timeout):
+            if answer.done:
+                break
+            answer = self.once(OPERATIONS, "Get", new(get, operation_id=answer.id)) or answer
+        if not answer.done:
+            raise Fail(
+                f"{service}.{method} is still going on after {self.timeout:.0f} s (operation {answer.id}): it "
+                "goes on in the cloud; run the same again to go on waiting for it (operation_timeout says how long)"
+            )
+        if answer.HasField("error"):
+            raise self.failure(f"{service}.{method}", CODES.get(answer.error.code, "UNKNOWN"), answer.error.message)
+        return answer
+
+    def pages(self, service: str, method: str = "List", **values: Any) -> Iterator[Any]:
+        """Every message that a List method answers with, over all pages."""
+        request = new(methods(service)[method].input_type, **values)
+        while True:
+            page = self.call(service, method, request)
+            yield from next(getattr(page, f.name) for f in page.DESCRIPTOR.fields if f.is_repeated)
+            if not getattr(page, "next_page_token", ""):
+                return
+            request.page_token = page.next_page_token
+
+    # ---- what names mean ----
+    def bound(self, resource: Resource) -> dict[str, Any]:
+        return resource.backend(self, resource, {}).bound
+
+    def resolve(self, target: Resource, keys: dict[str, str], take: Any = "") -> Any:
+        """The id of what keys name, or the value that `take` says; None where there is no such thing."""
+        if target.parent is not None and target.parent.name == "folder":
+            keys = {"folder": self.need_folder(), **keys}
+        slot = (target.api, *sorted(keys.items()))
+        if slot not in self._known:
+            backend = target.backend(self, target, {})
+            backend.keys = keys
+            if backend.find() is None:
+                return None
+            self._known[slot] = backend.id, backend.raw
+        ident, message = self._known[slot]
+        if callable(take):
+            return take(self, message)
+        return dig(message, take) if take else ident
+
+    def need_folder(self) -> str:
+        if not self.folder:
+            raise Fail("no folder: set YC_FOLDER_ID or the option folder to the id of the folder to work in")
+        return self.folder
+
+    def remember(self, backend: Any) -> None:
+        self._known[(backend.resource.api, *sorted(backend.keys.items()))] = backend.id, backend.raw
+
+    def forget(self, backend: Any) -> None:
+        self._known.pop((backend.resource.api, *sorted(backend.keys.items())), None)
+
+    def secret(self, secret_id: str, key: str) -> str:
+        """The text of one entry of a Lockbox secret's current version."""
+        entries = self.payload(secret_id)
+        if key not in entries:
+            raise Fail(f"the secret has no entry {key} (it has: {', '.join(sorted(entries)) or 'none'})")
+        return entries[key]
+
+    def payload(self, secret_id: str) -> dict[str, str]:
+        """All text entries of a Lockbox secret's current version; none where it has no version yet."""
+        service = "lockbox.v1.PayloadService"
+        answer = self.call(service, "Get", new(methods(service)["Get"].input_type, secret_id=secret_id))
+        return {e.key: e.text_value for e in answer.entries} if answer else {}
+
+    def add_to_secret(self, secret_id: str, entries: dict[str, str | None]) -> None:
+        """Add a version in which these entries are set, those without a text removed, and the others as they were."""
+        service = "lockbox.v1.SecretService"
+        request = new(methods(service)["AddVersion"].input_type, secret_id=secret_id)
+        for key, text in entries.items():
+            request.payload_entries.add(key=key, **({} if text is None else {"text_value": text}))
+        self.call(service, "AddVersion", request)
