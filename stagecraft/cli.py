@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from stagecraft import __version__, playbooks, rehearse as rehearsals, testing
+from stagecraft import __version__, playbooks, testing
+from stagecraft import rehearse as rehearsals
 from stagecraft.stages import ROOT, Refused, names, stage
 from stagecraft.target import Target, target_of
 

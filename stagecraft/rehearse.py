@@ -126,7 +126,9 @@ def summary(console: Console, target: Target, parts: list[Part]) -> None:
         console.print(line, highlight=False, soft_wrap=True)
     console.print(f"logs: {target.folder / 'logs'}", highlight=False, soft_wrap=True)
     console.print(f"a shell: make shell STAGE={name} HOST=backend-1", highlight=False)
-    console.print(f"to end it: make destroy STAGE={name}   (and `make down STAGE={name}` whatever happens)", highlight=False)
+    console.print(
+        f"to end it: make destroy STAGE={name}   (and `make down STAGE={name}` whatever happens)", highlight=False
+    )
 
 
 def forwards(target: Target) -> list[str]:

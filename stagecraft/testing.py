@@ -35,7 +35,9 @@ class Suite:
         started = time.monotonic()
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         with log.open("w") as out:
-            code = subprocess.run(self.command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT).returncode
+            code = subprocess.run(
+                self.command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT
+            ).returncode
         text = log.read_text(errors="replace")
         passed, failed, skipped = self.count(text, code)
         mark = "[green]ok[/]" if code == 0 else "[bold red]FAILED[/]"

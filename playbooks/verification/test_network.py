@@ -6,7 +6,25 @@ import ipaddress
 import pytest
 
 # Every privileged port and whatever a stage's products are known to listen on: closed must be seen to be closed.
-USUAL = {*range(1, 1025), 2019, 3000, 3306, 5432, 5433, 6379, 6432, 8000, 8001, 8002, 8080, 8443, 9090, 9093, 9100, 9102}
+USUAL = {
+    *range(1, 1025),
+    2019,
+    3000,
+    3306,
+    5432,
+    5433,
+    6379,
+    6432,
+    8000,
+    8001,
+    8002,
+    8080,
+    8443,
+    9090,
+    9093,
+    9100,
+    9102,
+}
 OUTSIDE = "0.0.0.0/0"
 
 SCAN = """

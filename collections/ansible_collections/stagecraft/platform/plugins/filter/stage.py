@@ -84,7 +84,11 @@ def certificate(name, ca, domain, names=None):
 def machine_facts(variables):
     """What the checks need to know of a machine, from its inventory variables."""
     groups = variables["yc_labels"]
-    return {"role": groups["stagecraft-role"], "private": variables["yc_private_ip"], "public": variables.get("yc_public_ip") or ""}
+    return {
+        "role": groups["stagecraft-role"],
+        "private": variables["yc_private_ip"],
+        "public": variables.get("yc_public_ip") or "",
+    }
 
 
 class FilterModule:

@@ -1,0 +1,52 @@
+#!/usr/bin/python
+"""Documentation of an action plugin: the work is done on the controller, by plugins/action/lockbox_keys.py."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: lockbox_keys
+short_description: Keep a stage's keys and certificates in Lockbox
+description:
+  - Makes SSH keys, certificate authorities and certificates once, and keeps each as a secret of Lockbox, whose entries are
+    C(private_key) and C(public_key) or C(certificate).
+  - A certificate is renewed when a third of its life is left, when its names change, and when another authority signs.
+  - Private keys exist in memory and in the secret store only; what is returned is public.
+  - Runs on the controller, whatever the host of the task is.
+author: [Stagecraft]
+extends_documentation_fragment: [stagecraft.platform.connection]
+options:
+  keys:
+    description:
+      - Keys by the name of their secret. Each has a C(kind), C(ssh), C(ca) or C(certificate).
+      - A C(ca) may have a C(common_name); a C(certificate) has a C(ca), the name of a key of that kind, and C(names), DNS names
+        or addresses, the first of which is its common name.
+    type: dict
+    required: true
+  stage:
+    description: Value of the label C(stagecraft-stage) of the secrets.
+    type: str
+  app:
+    description: Value of the label C(stagecraft-app) of the secrets.
+    type: str
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Keys and certificates
+  stagecraft.platform.lockbox_keys:
+    keys:
+      ssh: {kind: ssh}
+      ca: {kind: ca, common_name: Partners CA}
+      tls-edge-1: {kind: certificate, ca: ca, names: [edge-1.partners.internal, api.partners.example.com]}
+"""
+
+RETURN = r"""
+public:
+  description: The public key or the certificate of each key, by its name.
+  type: dict
+  returned: success
+"""

@@ -1,0 +1,86 @@
+"""Keys and certificates in the secret store: made where they are missing, renewed where they have grown old."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ...module_utils import keys
+from ...module_utils.declaration import Fail
+from ...module_utils.options import read_all
+from ...module_utils.resources import ALL
+from ...module_utils.session import Session
+from ...module_utils.stack import stack
+from ...module_utils.yandex import SECRET
+from ..connection import hidden
+
+PUBLIC = {"ssh": "public_key", "ca": "certificate", "certificate": "certificate"}
+WORKERS = 16
+
+
+def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
+    """Make and renew the declared keys. Returns `results` as the stack does, and `public`: what may be shown of each."""
+    answers.hide(hidden(request["connection"]))
+    session = Session.from_options(request["connection"] | {"stage_labels": request["labels"]})
+    declared = request["keys"]
+    check_authorities(declared)
+    there = stored(session, declared)
+    made = wanted(declared, there)
+    answers.hide(entries["private_key"] for entries, _ in made.values())
+    results = put(session, {name: entries for name, (entries, _) in made.items()}, request, answers)
+    for row in results:
+        row["why"] = made[row["item"].rpartition(" ")[2]][1]
+    entries = there | {name: new for name, (new, _) in made.items()}
+    return {"results": results, "public": {n: entries[n][PUBLIC[k["kind"]]] for n, k in declared.items()}}
+
+
+def check_authorities(declared: dict[str, dict]) -> None:
+    """Raises Fail where a certificate's CA is not among the keys: it could never be signed."""
+    for name, key in declared.items():
+        if key["kind"] == "certificate" and declared.get(key.get("ca"), {}).get("kind") != "ca":
+            raise Fail(f"keys: {name}: its ca {key.get('ca')!r} is not declared here as a key of kind ca")
+        if key["kind"] == "certificate" and not key.get("names"):
+            raise Fail(f"keys: {name}: a certificate needs names, the first of which is its common name")
+
+
+def stored(session: Session, declared: dict[str, dict]) -> dict[str, dict[str, str]]:
+    """The entries of the secrets that exist and have a version."""
+
+    def one(name: str) -> dict[str, str]:
+        found = session.resolve(SECRET, {"name": name})
+        return session.payload(found) if found else {}
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return {name: entries for name, entries in zip(declared, pool.map(one, declared), strict=True) if entries}
+
+
+def wanted(declared: dict[str, dict], there: dict[str, dict[str, str]]) -> dict[str, tuple[dict[str, str], str]]:
+    """New entries by name, and why they are new. Authorities come first, because certificates need them."""
+    made: dict[str, tuple[dict[str, str], str]] = {}
+    for name, key in sorted(declared.items(), key=lambda item: item[1]["kind"] == "certificate"):
+        if key["kind"] == "certificate":
+            ca = made[key["ca"]][0] if key["ca"] in made else there[key["ca"]]
+            why = keys.why_renew(there[name], key["names"], ca) if name in there else "it does not exist"
+            if why:
+                made[name] = keys.leaf(key["names"], ca), why
+        elif name not in there:
+            new = keys.ssh_pair(name) if key["kind"] == "ssh" else keys.authority(key.get("common_name") or name)
+            made[name] = new, "it does not exist"
+    return made
+
+
+def put(session: Session, entries: dict[str, dict[str, str]], request: dict, answers: Any) -> list[dict]:
+    """Store new versions; rows as the stack returns them. Raises Fail where one failed."""
+    declarations = [
+        {"lockbox_secret": {"name": name, "entries": listed(values), "update_secrets": True}}
+        for name, values in entries.items()
+    ]
+    items, _ = read_all(declarations, ALL, session)
+    results = stack(items, session, request["check"], WORKERS, answers.event)
+    if errors := [row["error"] for row in results if "error" in row]:
+        raise Fail("; ".join(errors))
+    return results
+
+
+def listed(values: dict[str, str]) -> list[dict[str, str]]:
+    return [{"key": key, "text": text} for key, text in values.items()]
