@@ -1,0 +1,66 @@
+"""Apply many Yandex Cloud resources at once, and show each as it is done."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ansible_collections.stagecraft.platform.plugins.plugin_utils.cloud_action import CloudAction, display
+from ansible_collections.stagecraft.platform.plugins.plugin_utils.connection import connection
+from ansible_collections.stagecraft.platform.plugins.plugin_utils.progress import line, summary
+
+
+class ActionModule(CloudAction):
+    SPEC: ClassVar = {
+        "resources": {"type": "raw", "required": True},
+        "state": {"type": "str", "choices": ["present", "absent", "info"], "default": "present"},
+        "workers": {"type": "int", "default": 16},
+        "stage": {"type": "str"},
+        "app": {"type": "str"},
+        "prune": {"type": "bool", "default": False},
+    }
+
+    def work(self, options):
+        if not isinstance(options["resources"], list | dict):
+            return failure("resources has to be a list of declarations, or a dictionary of them by kind and name")
+        if options["prune"] and not options["stage"]:
+            return failure("prune needs stage: only what carries a stage's label can be known to be its own")
+        request = {name: options[name] for name in self.SPEC} | {
+            "connection": connection(options),
+            "check": self._task.check_mode,
+        }
+        answer = self._ask("stack", request, self._show)
+        results = answer["results"]
+        display.display(summary(results, self._task.check_mode))
+        for row in answer["undeclared"] if not options["prune"] else ():
+            display.display(f"  undeclared  {row['kind']} {row['name'] or row['id']}", color="yellow")
+        result = {
+            "changed": any(row["changed"] for row in results),
+            "results": results,
+            "undeclared": answer["undeclared"],
+            "diff": [diff(row) for row in results if row["changed"] and "diff" in row],
+        }
+        errors = [f"{row['item']}: {said(row)}" for row in results if "error" in row]
+        return result | (failure("; ".join(errors)) | {"changed": result["changed"]} if errors else {})
+
+    def _show(self, row):
+        text = line(row, self._task.check_mode)
+        if text:
+            display.display(text, color="red" if "error" in row else None)
+
+
+def said(row):
+    """The error without the name of its declaration, which stands before it anyway."""
+    return row["error"].removeprefix(f"{row['item']}: ")
+
+
+def failure(message):
+    return {"failed": True, "changed": False, "msg": message}
+
+
+def diff(row):
+    return {
+        "before_header": row["item"],
+        "after_header": row["item"],
+        "before": row["diff"]["before"],
+        "after": row["diff"]["after"],
+    }

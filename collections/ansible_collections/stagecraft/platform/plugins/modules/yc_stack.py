@@ -1,0 +1,87 @@
+#!/usr/bin/python
+"""Documentation of an action plugin: the work is done on the controller, by plugins/action/yc_stack.py."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: yc_stack
+short_description: Apply many Yandex Cloud resources at once
+description:
+  - Brings all declared resources to their state in one process, independent ones at the same time, each after what it
+    refers to (before it, when deleting).
+  - Every declaration is checked before the first call, and everything that is wrong is said at once.
+  - Each resource is shown as it is done. One that fails does not stop those that do not need it; the task fails then, and
+    the same run again goes on from there.
+  - Declarations, which may hold secrets, reach the process by its standard input, never its arguments; no secret is in
+    the result, the diff or any log.
+  - Runs on the controller, whatever the host of the task is.
+author: [Stagecraft]
+extends_documentation_fragment: [stagecraft.platform.connection]
+options:
+  resources:
+    description:
+      - A list; each entry has one key, the name of a module without C(yc_), with that module's options.
+      - Or a dictionary of such kinds, each a dictionary of resources by their names. It cannot hold what has no name of
+        its own or shares it with another of its kind, such as users of two clusters.
+    type: raw
+    required: true
+  state:
+    description: For declarations that do not say; C(info) only looks.
+    type: str
+    choices: [present, absent, info]
+    default: present
+  workers:
+    description: How many resources at once.
+    type: int
+    default: 16
+  stage:
+    description:
+      - Everything that can carry labels gets C(stagecraft-stage) with this value.
+      - What carries it and is not declared with state C(present) is listed in RV(undeclared).
+    type: str
+  app:
+    description: Everything that can carry labels gets C(stagecraft-app) with this value.
+    type: str
+  prune:
+    description: Delete what is undeclared. Nothing is pruned when something failed.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Build the network
+  stagecraft.platform.yc_stack:
+    stage: partners
+    resources:
+      - vpc_network: {name: main}
+      - vpc_subnet: {name: a, network: main, zone: ru-central1-a, cidr: [10.0.0.0/24]}
+
+- name: The same, by kind and name
+  stagecraft.platform.yc_stack:
+    stage: partners
+    resources:
+      vpc_network:
+        main: {}
+      vpc_subnet:
+        a: {network: main, zone: ru-central1-a, cidr: [10.0.0.0/24]}
+"""
+
+RETURN = r"""
+results:
+  description:
+    - For each declaration, in its order, what its module would return, with C(item), what it is called, and C(seconds).
+    - One that failed has C(error).
+  type: list
+  elements: dict
+  returned: always
+undeclared:
+  description: Resources with the stage's label that are not declared, with C(kind), C(name) and C(id).
+  type: list
+  elements: dict
+  returned: always
+"""

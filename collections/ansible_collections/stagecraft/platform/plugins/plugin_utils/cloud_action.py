@@ -1,0 +1,61 @@
+"""What the action plugins that work on the cloud have in common: they run on the controller, in its own Python."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from .cloud_process import CloudError, ask
+
+display = Display()
+
+CONNECTION: dict[str, dict[str, Any]] = {
+    "endpoint": {"type": "str"},
+    "root_certificates": {"type": "path"},
+    "service_account_key_file": {"type": "path", "no_log": False},
+    "iam_token": {"type": "str", "no_log": True},
+    "token": {"type": "str", "no_log": True},
+    "auth": {
+        "type": "str",
+        "choices": ["auto", "service_account_key_file", "iam_token", "token", "metadata"],
+        "default": "auto",
+    },
+    "folder": {"type": "str"},
+    "operation_timeout": {"type": "int", "default": 1800},
+    "retry_time": {"type": "int", "default": 60},
+}
+
+
+class CloudAction(ActionBase):
+    """A subclass has SPEC, the options it has besides the connection's, and `work`."""
+
+    SPEC: ClassVar[dict[str, dict[str, Any]]] = {}
+    _supports_check_mode = True
+    _supports_diff = True
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        try:
+            return result | self.work(self._checked())
+        except CloudError as error:
+            return result | {"failed": True, "changed": False, "msg": str(error)} | error.details
+
+    def work(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Do it; the answer is the task's result. May raise CloudError."""
+        raise NotImplementedError
+
+    def _checked(self) -> dict[str, Any]:
+        """The task's options, checked and completed. No message repeats a value that is secret."""
+        validator = ArgumentSpecValidator(CONNECTION | self.SPEC)
+        checked = validator.validate(dict(self._task.args))
+        if checked.error_messages:
+            raise AnsibleActionFail("; ".join(checked.error_messages))
+        return checked.validated_parameters
+
+    def _ask(self, job: str, request: dict[str, Any], on_event: Any = None) -> Any:
+        return ask(job, request, on_event)

@@ -1,0 +1,123 @@
+"""The child of `cloud_process`: reads one request, does the job, answers in lines of JSON."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.common.parameters import remove_values
+
+from .cloud_process import PACKAGE
+
+JOBS = ("stack", "instances", "host_keys", "folder_contents", "secret", "keys")
+LOOK = 0.5  # seconds between looks at whether the run is still there
+
+
+class Answers:
+    """Where answers go; no value that was hidden can pass, whatever carries it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._lock, self._hidden = stream, threading.Lock(), set[str]()
+
+    def hide(self, values: Iterable[str]) -> None:
+        self._hidden |= {v for v in values if v}
+
+    def event(self, event: dict[str, Any]) -> None:
+        self._write({"event": event})
+
+    def finish(self, answer: Any) -> None:
+        self._write({"answer": answer})
+
+    def fail(self, message: str, details: dict[str, Any] | None = None) -> None:
+        self._write({"error": message, "details": details or {}})
+
+    def _write(self, message: dict[str, Any]) -> None:
+        shown = remove_values(message, self._hidden) if self._hidden else message
+        with self._lock:
+            self._stream.write(json.dumps(shown, default=str) + "\n")
+            self._stream.flush()
+
+
+def do(job: str, request: dict[str, Any], answers: Answers) -> None:
+    """Run a job and write its answer or its error."""
+    try:
+        if job not in JOBS:
+            raise ValueError(f"no such job: {job}")
+        from ..module_utils.declaration import Fail
+
+        try:
+            answers.finish(importlib.import_module(f"{PACKAGE}.jobs.{job}").run(request, answers))
+        except Fail as error:
+            answers.fail(str(error), getattr(error, "details", None))
+    except ImportError as error:
+        answers.fail(f"{error}: install the Python package `yandexcloud` for {sys.executable}")
+    except Exception as error:
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(at.filename).name}:{at.lineno}"
+        answers.fail(f"this is a fault of stagecraft.platform ({where}): {type(error).__name__}: {error}")
+
+
+def leave_with_parent(stream: Any, leave: Callable[[int], None] = os._exit) -> None:
+    """End at once when the input ends. Operations under way go on in the cloud, and the next run finds them."""
+    stream.read()
+    leave(1)
+
+
+def serve(listener: socket.socket, run: int) -> None:
+    """Answer requests, each on a connection of its own, as long as the process `run` exists."""
+    listener.settimeout(LOOK)
+    path = listener.getsockname()
+    try:
+        while exists(run):
+            try:
+                connection, _ = listener.accept()
+            except TimeoutError:
+                continue
+            threading.Thread(target=answer, args=(connection,), daemon=True).start()
+    finally:
+        for left in (path, path.removesuffix(".sock") + ".lock"):
+            Path(left).unlink(missing_ok=True)
+
+
+def answer(connection: socket.socket) -> None:
+    connection.settimeout(None)
+    with connection, connection.makefile("r") as requests, connection.makefile("w") as stream:
+        message = json.loads(requests.readline() or "null")
+        if message is not None:
+            do(message["job"], message["request"], Answers(stream))
+
+
+def exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = Answers(os.fdopen(os.dup(1), "w"))
+    os.dup2(2, 1)  # whatever a library prints must not stand between the answers
+    if len(sys.argv) > 1:
+        serve(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
+        return
+    message = json.loads(sys.stdin.buffer.readline() or "null")
+    if message is None:
+        return
+    threading.Thread(target=leave_with_parent, args=(sys.stdin.buffer,), daemon=True).start()
+    do(message["job"], message["request"], answers)
+    os._exit(0)  # threads of a stack that was given up do not hold the answer back
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""What a person sees of a stack while it is applied: a line for each resource that changed or failed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+WOULD = {"created": "to create", "deleted": "to delete", "updated": "to update"}
+
+
+def verb(row: dict[str, Any]) -> str:
+    """What happened to a resource: created, updated, deleted, failed, or unchanged."""
+    if "error" in row:
+        return "failed"
+    if not row["changed"]:
+        return "unchanged"
+    before, after = row["diff"]["before"], row["diff"]["after"]
+    if after == {"state": "absent"}:
+        return "deleted"
+    return "updated" if before else "created"
+
+
+def line(row: dict[str, Any], check: bool) -> str:
+    """One line, or nothing where nothing changed."""
+    what = verb(row)
+    if what == "unchanged":
+        return ""
+    seconds = "" if check else f"  {row['seconds']:.1f}s"
+    changed = f" ({', '.join(row['diff']['after'])})" if what == "updated" else ""
+    return f"  {WOULD.get(what, what) if check else what}  {row['item']}{changed}{seconds}"
+
+
+def summary(rows: list[dict[str, Any]], check: bool) -> str:
+    """Counts of what happened, most of all of what did not have to."""
+    counts = Counter(verb(row) for row in rows)
+    order = ("created", "updated", "deleted", "failed", "unchanged")
+    said = [f"{WOULD.get(what, what) if check else what} {counts[what]}" for what in order if counts[what]]
+    return "  " + (", ".join(said) or "nothing is declared")

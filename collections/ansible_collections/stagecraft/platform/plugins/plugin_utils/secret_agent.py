@@ -1,0 +1,86 @@
+"""One process for a run's secrets: it asks the cloud for each once, keeps it in memory only, and ends with the run.
+
+Lookups are made in processes that Ansible forks for each task, and so can share nothing by themselves; a secret must
+not be on a disk. They reach the agent by a socket in a folder that only this user can enter.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import multiprocessing
+import os
+import socket
+import stat
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from .cloud_process import CloudError, ask, command, environment
+
+LONGEST = 100  # bytes of a socket's path
+
+
+def ask_agent(job: str, request: dict[str, Any]) -> Any:
+    """As `cloud_process.ask`, through the run's agent, which is started by whoever asks first."""
+    path = folder() / f"{run()}.sock"
+    if len(os.fsencode(path)) > LONGEST:
+        return ask(job, request)  # slower, and right
+    with connected(path) as connection, connection.makefile("rw") as stream:
+        stream.write(json.dumps({"job": job, "request": request}, default=str) + "\n")
+        stream.flush()
+        line = stream.readline()
+    if not line:
+        raise CloudError("the process that keeps this run's secrets ended unexpectedly: run the same again")
+    message = json.loads(line)
+    if "error" in message:
+        raise CloudError(message["error"], message.get("details"))
+    return message["answer"]
+
+
+def run() -> int:
+    """The process id of this run of Ansible, which is the same in all processes that it forks."""
+    parent = multiprocessing.parent_process()
+    return parent.pid if parent and parent.pid else os.getpid()
+
+
+def folder() -> Path:
+    """A folder of this user's alone. Raises CloudError where somebody else has its place."""
+    path = Path(tempfile.gettempdir()) / f"stagecraft-{os.getuid()}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    seen = path.lstat()
+    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.getuid() or stat.S_IMODE(seen.st_mode) & 0o077:
+        raise CloudError(f"{path} is not a folder that only you can enter: remove it, and run the same again")
+    return path
+
+
+def connected(path: Path) -> socket.socket:
+    """A connection to the run's agent. One of many that ask at once starts it; the others find it."""
+    with open(path.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            path.unlink(missing_ok=True)
+            start(path)
+            connection.connect(str(path))
+        return connection
+
+
+def start(path: Path) -> None:
+    """Listen first, so that nobody has to wait for the agent to be ready."""
+    quiet = subprocess.DEVNULL
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(64)
+        subprocess.Popen(
+            command(str(listener.fileno()), str(run())),
+            stdin=quiet,
+            stdout=quiet,
+            stderr=quiet,
+            env=environment(),
+            pass_fds=[listener.fileno()],
+            start_new_session=True,
+        )
