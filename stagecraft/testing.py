@@ -68,7 +68,7 @@ def suites() -> list[Suite]:
         Suite("modules", (sys.executable, "tools/generate_modules.py", "--check"), counts=False),
         Suite("unit", (*PYTEST, "-n", "2", "tests/unit")),
         Suite("contract", (*PYTEST, "-n", "2", "tests/contract")),
-        *(Suite(app.name, (*PYTEST, str(app / "tests"))) for app in sorted((ROOT / "apps").glob("*")) if (app / "tests").exists()),
+        *(Suite(tests.parent.name, (*PYTEST, str(tests))) for tests in sorted(ROOT.glob("apps/*/tests"))),
         Suite("ansible-lint", ("ansible-lint", "--offline", "-q"), counts=False),
         Suite("roles", (sys.executable, "tests/roles/run.py"), fast=False),
         Suite("e2e", (*PYTEST, "-s", "tests/e2e"), fast=False),

@@ -7,8 +7,9 @@ import pytest
 CONNECT = """
 import psycopg
 try:
-    with psycopg.connect(**given, sslmode="verify-full", sslrootcert="/etc/ssl/certs/ca-certificates.crt", connect_timeout=10) as c:
-        answer = c.execute("select current_user, rolsuper from pg_roles where rolname = current_user").fetchone()
+    tls = {"sslmode": "verify-full", "sslrootcert": "/etc/ssl/certs/ca-certificates.crt"}
+    with psycopg.connect(**given, **tls, connect_timeout=10) as connection:
+        answer = connection.execute("select current_user, rolsuper from pg_roles where rolname = current_user").fetchone()
 except psycopg.OperationalError as error:
     answer = ["refused", str(error)]
 print(json.dumps(answer))
@@ -47,7 +48,8 @@ def test_ssh_refuses_a_login_without_the_stages_key(stage, login):
 def test_ssh_refuses_root_even_with_the_stages_key(stage):
     name = stage.machines("bastion")[0]
     done = subprocess.run(
-        ["ssh", "-F", stage.facts["ssh_config"], "-o", "ControlPath=none", "-o", "BatchMode=yes", "-l", "root", name, "true"],
+        ["ssh", "-F", stage.facts["ssh_config"], "-o", "ControlPath=none", "-o", "BatchMode=yes",
+         "-l", "root", name, "true"],
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert done.returncode == 255 and "Permission denied" in done.stderr

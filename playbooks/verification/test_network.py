@@ -25,7 +25,6 @@ USUAL = {
     9100,
     9102,
 }
-OUTSIDE = "0.0.0.0/0"
 
 SCAN = """
 import asyncio
