@@ -13,6 +13,7 @@ from rehearsal.places import Place
 from rehearsal.world.shell import NETNS
 
 MARKER = "STAGECRAFT_REHEARSAL"  # every process of a rehearsal carries its name in this environment variable
+EXEC_LOOKS = 5  # a process that is just becoming another program shows no environment for a moment
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,10 @@ def running(place: Place, name: str) -> int | None:
         pid = int(_pidfile(place, name).read_text())
     except (FileNotFoundError, ValueError):
         return None
+    for _ in range(EXEC_LOOKS):
+        if not _alive(pid) or _carries(pid, place.name):
+            break
+        time.sleep(0.01)
     return pid if _alive(pid) and _carries(pid, place.name) else None
 
 
@@ -78,6 +83,13 @@ def of_rehearsal(place: Place) -> set[int]:
         if entry.name.isdigit() and (_carries(int(entry.name), place.name) or _netns(int(entry.name)) in inodes):
             found.add(int(entry.name))
     return {pid for pid in found - _lineage() if _alive(pid)}
+
+
+def marked(place: Place) -> set[int]:
+    """The processes that carry the rehearsal's marker, except containers' monitors, the caller and its parents."""
+    numbers = {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+    ours = {pid for pid in numbers - _lineage() if _alive(pid) and _carries(pid, place.name)}
+    return {pid for pid in ours if _command(pid) != "conmon"}
 
 
 def end(pids: set[int], patience: float = 5) -> int:
@@ -112,6 +124,13 @@ def _carries(pid: int, name: str) -> bool:
         return f"{MARKER}={name}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return False
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _netns(pid: int) -> int | None:

@@ -120,7 +120,7 @@ def _bootstrap(recipe: Recipe, folder: Path, archive: Path, progress: Callable[[
         raise WorldError("mmdebstrap is not installed: apt-get install mmdebstrap") from None
     for line in process.stderr or ():
         last = [*last[-20:], line.rstrip()]
-        if line.startswith("I: "):
+        if line.startswith("I: ") and "hook" not in line:
             progress(line[3:].rstrip())
     if process.wait():
         fresh.unlink(missing_ok=True)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
+from rehearsal import processes
 from rehearsal.places import Place
-from rehearsal.world import World, topology
+from rehearsal.world import World, WorldError, names, topology
 from rehearsal.world.databases import Databases
 from rehearsal.world.machines import Machines
 from rehearsal.world.network import Network
 from rehearsal.world.storage import Storage
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rehearsal.cloud.core import Cloud
 
 
@@ -27,6 +27,7 @@ class LinuxWorld(World):
     Storage(place)             buckets and access keys in the S3 server"""
 
     def __init__(self, place: Place) -> None:
+        self._place = place
         self.network = Network(place)
         self.machines = Machines(place)
         self.databases = Databases(place, self.network)
@@ -34,25 +35,34 @@ class LinuxWorld(World):
 
     def resume(self, cloud: Cloud) -> None:
         self.sync_network(cloud)
-        self.machines.resume(cloud)
+        for instance in cloud.all("compute.v1.Instance"):
+            if instance.status == instance.RUNNING:
+                self._start(cloud, instance)
         self.databases.resume(cloud)
 
     def sync_network(self, cloud: Cloud) -> None:
-        self.network.sync(topology.read(cloud, self.databases.endpoints(cloud)))
+        wanted = topology.read(cloud, self.databases.endpoints(cloud))
+        self.network.sync(wanted)
+        names.write(self._place, names.snapshot(self._place, wanted, topology.zones(cloud)))
 
     def start_instance(self, cloud: Cloud, instance: Any) -> None:
         self.sync_network(cloud)
-        self.machines.start(cloud, instance)
+        self._start(cloud, instance)
+
+    def _start(self, cloud: Cloud, instance: Any) -> None:
+        endpoint = topology.instance_endpoint(instance)
+        self.network.join(endpoint)
+        self.machines.start(instance, self.network.subnet(endpoint), _family(cloud, instance))
 
     def stop_instance(self, cloud: Cloud, instance: Any) -> None:
-        self.machines.stop(instance)
+        self.machines.stop(instance.id)
 
     def delete_instance(self, cloud: Cloud, instance: Any) -> None:
-        self.machines.delete(instance)
+        self.machines.delete(instance.id)
         self.network.detach(instance.id)
 
     def serial_output(self, cloud: Cloud, instance: Any) -> str:
-        return self.machines.serial_output(instance)
+        return self.machines.serial_output(instance.id)
 
     def put_cluster(self, cloud: Cloud, cluster: Any) -> None:
         self.databases.put_cluster(cloud, cluster)
@@ -89,6 +99,16 @@ class LinuxWorld(World):
         self.storage.delete_access_key(cloud, key)
 
 
-def create(folder: Path) -> LinuxWorld:
-    """What `rehearsal.cloud --world rehearsal.world.linux:create` calls; `folder` is the rehearsal's state folder."""
-    return LinuxWorld(Place(folder.resolve().parent.name))
+def _family(cloud: Cloud, instance: Any) -> str:
+    """The image family that an instance's boot disk was made from. Raises WorldError for a disk without an image."""
+    disk = cloud.get("compute.v1.Disk", instance.boot_disk.disk_id)
+    image = cloud.get("compute.v1.Image", disk.source_image_id) if disk else None
+    if image is None:
+        raise WorldError(f"instance {instance.name or instance.id}: its boot disk is not made from an image")
+    return image.family
+
+
+def create() -> LinuxWorld:
+    """What `rehearsal.cloud --world rehearsal.world.linux:create` calls: the world of the rehearsal that this process
+    belongs to."""
+    return LinuxWorld(Place(os.environ[processes.MARKER]))

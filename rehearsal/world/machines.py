@@ -18,7 +18,7 @@ SERIAL_LINES = 4000  # the cloud keeps the last megabyte of a console, too
 
 
 class Machines:
-    """The containers of one rehearsal's instances. A container lives as long as its instance: stopping keeps its disk."""
+    """The containers of one rehearsal's instances. A container lives as long as its instance; stopping keeps its disk."""
 
     def __init__(self, place: Place) -> None:
         self._place = place

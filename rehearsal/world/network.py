@@ -117,6 +117,13 @@ class Network:
         """`join` for what has one plain interface. Raises WorldError when the subnet is not known (yet)."""
         return self.join(Endpoint(endpoint, (), (Interface(subnet, IPv4Address(address)),)))
 
+    def subnet(self, endpoint: Endpoint) -> Subnet:
+        """The subnet of an endpoint's first interface. Raises WorldError when it is not known (yet)."""
+        wanted = endpoint.interfaces[0].subnet
+        if wanted not in self._wanted.subnets:
+            raise WorldError(f"{endpoint.id}: its subnet {wanted} does not exist")
+        return self._wanted.subnets[wanted]
+
     def detach(self, endpoint: str) -> None:
         """Remove an endpoint's namespace, and with it its links and its firewall."""
         with self._lock:

@@ -128,3 +128,8 @@ def instance_endpoint(instance: Any) -> Endpoint:
         )
     names = dict.fromkeys([instance.fqdn, f"{instance.id}.auto.internal"])
     return Endpoint(instance.id, tuple(name for name in names if name), tuple(interfaces))
+
+
+def zones(cloud: Cloud) -> list[tuple[Any, list[Any]]]:
+    """Every DNS zone with its record sets."""
+    return [(zone, []) for zone in cloud.all("dns.v1.DnsZone")]

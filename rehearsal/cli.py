@@ -1,0 +1,79 @@
+"""The command `rehearsal`: start, look at and end an emulated cloud with real machines behind it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from typing import Annotated
+
+import typer
+
+from rehearsal import environment, lifecycle, report
+from rehearsal.world import WorldError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+Name = Annotated[str, typer.Argument(help="Name of the rehearsal: the stage's name.")]
+
+
+@app.command()
+def up(
+    name: Name,
+    machines: Annotated[
+        bool, typer.Option(help="Without machines: the cloud's API alone, on 127.0.0.1, no root.")
+    ] = True,
+) -> None:
+    """Start a rehearsal, or what has died of one."""
+    place = lifecycle.place_of(name)
+    lifecycle.up(place, machines=machines, progress=lambda line: print(f"{name}: {line}", flush=True))
+    print(f"{name}: up. Variables: rehearsal env {name}")
+
+
+@app.command()
+def down(name: Name) -> None:
+    """Remove a rehearsal, even a broken one; the cache of images and packages stays."""
+    removed = lifecycle.down(lifecycle.place_of(name))
+    print(f"{name}: removed " + ", ".join(f"{count} {kind}" for kind, count in removed.items()) + "; nothing is left")
+
+
+@app.command()
+def status(name: Name) -> None:
+    """What runs, and what was asked of the cloud."""
+    for line in report.lines(lifecycle.place_of(name)):
+        print(line)
+
+
+@app.command()
+def env(name: Name, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """The variables that point programs at the rehearsal, ready for `eval`."""
+    variables = environment.environment(lifecycle.place_of(name).name)
+    if as_json:
+        print(json.dumps(variables, indent=1))
+    else:
+        for key, value in sorted(variables.items()):
+            print(f"export {key}={shlex.quote(value)}")
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def shell(name: Name, command: Annotated[list[str] | None, typer.Argument(help="Instead of a shell.")] = None) -> None:
+    """A shell, or a command, inside the rehearsal's internet with its variables set."""
+    variables = environment.environment(lifecycle.place_of(name).name)
+    if namespace := environment.netns(name):
+        try:
+            with namespace.open() as there:
+                os.setns(there.fileno(), os.CLONE_NEWNET)
+        except OSError as error:
+            raise WorldError(
+                f"{name}: cannot enter its network ({error}): run it as root, after rehearsal up {name}"
+            ) from None
+    words = command or [os.environ.get("SHELL", "/bin/sh")]
+    os.execvpe(words[0], words, {**os.environ, **variables})  # noqa: S606 - running what the person names is the point
+
+
+def main() -> None:
+    """Run the command; what went wrong is one message, not a traceback."""
+    try:
+        app()
+    except WorldError as error:
+        sys.exit(f"rehearsal: {error}")

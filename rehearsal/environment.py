@@ -1,0 +1,68 @@
+"""How to reach a rehearsal: the variables that point programs at it, and the network namespace that they must be in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rehearsal import processes
+from rehearsal.places import APT_PORT, PACKAGES, STORAGE, WHEELS_PORT, Place
+from rehearsal.world import WorldError
+from rehearsal.world.shell import NETNS
+
+CLOUD = "cloud"  # the daemon that answers the cloud's API
+OVERLAY = Path(__file__).with_name("overlay.yml")
+
+
+def environment(name: str) -> dict[str, str]:
+    """The variables that point Ansible, SDKs and roles at a rehearsal. Credentials are named by file, never shown.
+
+    Raises WorldError when the rehearsal was never started."""
+    place = Place(name)
+    try:
+        variables = json.loads((place.cloud / "env.json").read_text())
+    except FileNotFoundError:
+        raise WorldError(f"{name}: no such rehearsal. Start it: rehearsal up {name}") from None
+    variables["STAGECRAFT_OVERLAY"] = str(OVERLAY)
+    if has_machines(place):
+        variables |= {
+            "YC_STORAGE_ENDPOINT": f"https://{STORAGE}",
+            "AWS_CA_BUNDLE": variables["YC_ROOT_CERTIFICATES"],
+            "STAGECRAFT_APT_PROXY": f"http://{PACKAGES}:{APT_PORT}",
+            "STAGECRAFT_PIP_FIND_LINKS": f"http://{PACKAGES}:{WHEELS_PORT}/",
+        }
+    return variables
+
+
+def netns(name: str) -> Path | None:
+    """The namespace from which the rehearsal is reached; None for one without machines, which answers on loopback."""
+    place = Place(name)
+    return NETNS / place.netns("internet") if has_machines(place) else None
+
+
+def is_up(name: str) -> bool:
+    """Whether the cloud of a rehearsal is running."""
+    place = Place(name)
+    return bool(processes.running(place, CLOUD)) and (place.cloud / "env.json").exists()
+
+
+def has_machines(place: Place) -> bool:
+    """Whether the rehearsal was started with a network and machines."""
+    return _settings(place).get("machines", False)
+
+
+def was_started(place: Place) -> bool:
+    return bool(_settings(place))
+
+
+def remember(place: Place, *, machines: bool) -> None:
+    """Write down how the rehearsal was started, for the next `up`."""
+    place.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (place.folder / "rehearsal.json").write_text(json.dumps({"machines": machines}))
+
+
+def _settings(place: Place) -> dict[str, bool]:
+    try:
+        return json.loads((place.folder / "rehearsal.json").read_text())
+    except FileNotFoundError:
+        return {}

@@ -1,0 +1,199 @@
+"""Starting a rehearsal, and ending it whatever state it is in."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rehearsal import environment, packages, processes
+from rehearsal.cloud import admin
+from rehearsal.environment import CLOUD
+from rehearsal.places import API, Place
+from rehearsal.processes import Daemon
+from rehearsal.world import WorldError, images, network, postgres_image, shell
+from rehearsal.world.storage import Storage
+
+ROOT = Path(__file__).resolve().parents[1]
+NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+API_LIMIT = 120  # seconds; after a restart of the machine the cloud first brings its machines back
+# program: the Debian package that has it
+PROGRAMS = {
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "nft": "nftables",
+    "podman": "podman",
+    "runc": "runc",
+    "conmon": "conmon",
+    "/usr/lib/podman/netavark": "netavark",
+    "mmdebstrap": "mmdebstrap",
+    "apt-cacher-ng": "apt-cacher-ng",
+}
+Progress = Callable[[str], None]
+
+
+def place_of(name: str) -> Place:
+    """Raises WorldError for a name that cannot be part of a namespace's and a container's name."""
+    if not NAME.fullmatch(name):
+        raise WorldError(f"{name!r} is no name for a rehearsal: lower case letters, digits and hyphens, at most 31")
+    return Place(name)
+
+
+def up(place: Place, *, machines: bool = True, progress: Progress = print) -> None:
+    """Start what does not run; returns when the cloud's API answers. Raises WorldError."""
+    if machines:
+        check_machine()
+    if environment.was_started(place) and environment.has_machines(place) != machines:
+        kind = "with" if environment.has_machines(place) else "without"
+        raise WorldError(f"{place.name} was started {kind} machines: end it first (rehearsal down {place.name})")
+    with _alone(place):
+        environment.remember(place, machines=machines)
+        if machines:
+            _start_surroundings(place, progress)
+        _start_cloud(place, progress, machines=machines)
+
+
+def check_machine() -> None:
+    """Raises WorldError that names everything the machine lacks."""
+    if os.geteuid():
+        raise WorldError(
+            "network namespaces and containers need root: run it with sudo, or the cloud alone with --no-machines"
+        )
+    missing = [package for program, package in PROGRAMS.items() if not shutil.which(program, path=_path())]
+    if missing:
+        raise WorldError(f"programs are missing: apt-get install {' '.join(missing)}")
+
+
+def _path() -> str:
+    return f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
+
+@contextmanager
+def _alone(place: Place) -> Iterator[None]:
+    """Two `up` of one rehearsal come one after the other."""
+    place.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (place.folder / "up.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _start_surroundings(place: Place, progress: Progress) -> None:
+    """What the cloud and the machines need around them. Images are made here: inside there is no way to Debian."""
+    for family in images.FAMILIES:
+        images.ensure(family, progress)
+    postgres_image.ensure(progress)
+    network.make_internet(place)
+    Storage(place).start()
+    packages.start(place)
+    for name, module in (("names", "rehearsal.world.names"), ("forward", "rehearsal.forward")):
+        if processes.start(place, python(name, module, place.name)):
+            progress(f"{name} started")
+
+
+def python(name: str, module: str, *arguments: str, netns: str | None = None) -> Daemon:
+    """One of the rehearsal's own modules as a daemon."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return Daemon(name, (sys.executable, "-m", module, *arguments), netns, {"PYTHONPATH": path})
+
+
+def _start_cloud(place: Place, progress: Progress, *, machines: bool) -> None:
+    where = ["--folder", str(place.cloud)]
+    if machines:
+        where += ["--host", str(API), "--port", "443", "--world", "rehearsal.world.linux:create"]
+    else:
+        where += ["--host", "127.0.0.1", "--port", str(_last_port(place))]
+    netns = place.netns("internet") if machines else None
+    if not processes.start(place, python(CLOUD, "rehearsal.cloud", *where, netns=netns)):
+        progress("the cloud's API is up already")
+        return
+    progress("waiting for the cloud's API")
+    deadline = time.monotonic() + API_LIMIT
+    while True:
+        try:
+            admin.ask(place.cloud, "status")
+            return
+        except admin.AdminError as error:
+            log = processes.log_file(place, CLOUD)
+            if not processes.running(place, CLOUD):
+                raise WorldError(f"the emulated cloud did not start; the end of {log}:\n{last_lines(log)}") from None
+            if time.monotonic() > deadline:
+                raise WorldError(
+                    f"the emulated cloud does not answer within {API_LIMIT} s ({error}); see {log}"
+                ) from None
+        time.sleep(0.1)
+
+
+def _last_port(place: Place) -> int:
+    """The port that the cloud had before, so that variables printed earlier stay right; 0 takes a free one."""
+    try:
+        return int(json.loads((place.cloud / "env.json").read_text())["YC_ENDPOINT"].rpartition(":")[2])
+    except FileNotFoundError:
+        return 0
+
+
+def last_lines(log: Path, count: int = 15) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-count:])
+
+
+def down(place: Place) -> dict[str, int]:
+    """Remove everything of a rehearsal, also one that is broken or half-made; how many of each there were.
+
+    Raises WorldError with what is left, if anything is. The cache (images, packages) stays."""
+    # First what would make new things; containers' own monitors (conmon) end with their containers.
+    removed = {"processes": processes.end(processes.marked(place), patience=1)}
+    removed["containers"] = len(containers := _containers(place))
+    if containers:
+        shell.podman("rm", "--force", "--time", "0", "--volumes", *containers)
+    removed["processes"] += processes.end(processes.of_rehearsal(place), patience=1)
+    removed["mounts"] = len(mounts := _mounts(place))
+    for mount in mounts:
+        shell.run("umount", "--lazy", mount)
+    removed["namespaces"] = len(namespaces := _namespaces(place))
+    for netns in namespaces:
+        shell.run("ip", "netns", "del", netns)
+    shutil.rmtree(place.folder, ignore_errors=True)
+    if left := leftovers(place):
+        raise WorldError(f"{place.name}: still there: " + "; ".join(f"{k}: {', '.join(v)}" for k, v in left.items()))
+    return removed
+
+
+def leftovers(place: Place) -> dict[str, list[str]]:
+    """What is on the machine of a rehearsal, by kind; empty when nothing is."""
+    found = {
+        "containers": _containers(place),
+        "namespaces": _namespaces(place),
+        "processes": [str(pid) for pid in sorted(processes.of_rehearsal(place))],
+        "mounts": _mounts(place),
+        "folders": [str(place.folder)] if place.folder.exists() else [],
+    }
+    return {kind: names for kind, names in found.items() if names}
+
+
+def _containers(place: Place) -> list[str]:
+    """By label and by name: a container that was being made may have only one of them."""
+    if os.geteuid() or not shutil.which("podman"):
+        return []
+    listed = json.loads(shell.podman("ps", "--all", "--external", "--format", "json") or "[]")
+    key, _, value = place.label.partition("=")
+    return [
+        item["Id"][:12]
+        for item in listed
+        if (item.get("Labels") or {}).get(key) == value or any(n.startswith(place.prefix) for n in item["Names"] or ())
+    ]
+
+
+def _namespaces(place: Place) -> list[str]:
+    return sorted(name for name in shell.namespaces() if name.startswith(place.prefix))
+
+
+def _mounts(place: Place) -> list[str]:
+    """Mount points inside the rehearsal's folder, innermost first."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return sorted((point for point in points if point.startswith(f"{place.folder}/")), reverse=True)
