@@ -1,0 +1,100 @@
+"""Partners get right answers over HTTPS, each is written down, and bad requests are refused as documented."""
+
+import json
+import time
+
+import pytest
+
+PREDICT = "/v1/predict/digits"
+ROWS = """
+import psycopg
+tls = {"sslmode": "verify-full", "sslrootcert": "/etc/ssl/certs/ca-certificates.crt"}
+with psycopg.connect(**given["database"], **tls) as connection:
+    rows = connection.execute(
+        "select id::text, model, version, rows, latency_ms > 0 from inference_api.predictions where id = any(%s::uuid[])",
+        [given["ids"]],
+    ).fetchall()
+print(json.dumps(rows))
+"""
+VENV = "/opt/inference-api/venv/bin/python"
+
+
+def labels(answer):
+    return answer["outputs"]["label"]
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_held_out_digits_are_recognised(edge, key, heldout, version):
+    images, expected = heldout
+    answer = edge.post(PREDICT, headers=key, json={"inputs": images, "version": version})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["version"] == version
+    right = sum(a == b for a, b in zip(labels(answer.json()), expected, strict=True))
+    assert right / len(expected) >= 0.95
+
+
+def test_http_2_and_security_headers(edge, key, heldout):
+    answer = edge.post(PREDICT, headers=key, json={"inputs": heldout[0][:1]})
+    assert answer.http_version == "HTTP/2"
+    assert "max-age=" in answer.headers["strict-transport-security"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_every_prediction_has_its_row(stage, edge, key, heldout):
+    images, _ = heldout
+    answers = [edge.post(PREDICT, headers=key, json={"inputs": [image]}).json() for image in images[:20]]
+    facts = stage.facts["database"]
+    database = {
+        "host": facts["host"], "port": facts["port"], "dbname": facts["name"], "user": facts["user"],
+        "password": stage.secret("database", "password"),
+    }  # fmt: skip
+    wanted = sorted([a["id"], "digits", a["version"], 1, True] for a in answers)
+    assert len({row[0] for row in wanted}) == 20
+    backend, deadline = stage.machines("backend")[0], time.monotonic() + 20
+    while True:  # rows are written in batches, a moment after the answer
+        rows = sorted(stage.ask(backend, ROWS, {"database": database, "ids": [a["id"] for a in answers]}, VENV))
+        if rows == wanted or time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
+    assert rows == wanted
+
+
+def test_the_open_inference_protocol_answers_the_same(edge, key, heldout):
+    images, _ = heldout
+    body = {"inputs": [{"name": "image", "shape": [1, 64], "datatype": "FP32", "data": images[0]}]}
+    answer = edge.post("/v2/models/digits/versions/2/infer", headers=key, json=body)
+    assert answer.status_code == 200, answer.text
+    outputs = {output["name"]: output for output in answer.json()["outputs"]}
+    plain = edge.post(PREDICT, headers=key, json={"inputs": [images[0]], "version": "2"}).json()
+    assert outputs["label"]["data"] == labels(plain)
+
+
+def problem(answer, status):
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert answer.json()["status"] == status
+    return answer.json()
+
+
+def test_no_key_and_a_wrong_key_are_refused(edge, heldout):
+    body = {"inputs": heldout[0][:1]}
+    problem(edge.post(PREDICT, json=body), 401)
+    problem(edge.post(PREDICT, headers={"Authorization": "Bearer no-such-key"}, json=body), 401)
+
+
+def test_a_bad_body_is_refused_with_what_is_expected(edge, key):
+    problem(edge.post(PREDICT, headers=key, content=b"{not json"), 422)
+    told = problem(edge.post(PREDICT, headers=key, json={"inputs": [[1.0, 2.0]]}), 422)
+    assert "64" in json.dumps(told)
+
+
+def test_a_body_that_is_too_large_is_refused(edge, key):
+    assert edge.post(PREDICT, headers=key, content=b" " * (8 << 20)).status_code == 413
+
+
+def test_an_unknown_model_is_not_found(edge, key):
+    problem(edge.post("/v1/predict/no-such-model", headers=key, json={"inputs": [[0.0] * 64]}), 404)
+
+
+def test_metrics_are_not_for_the_public(edge):
+    assert edge.get("/metrics").status_code in (403, 404)
