@@ -1,0 +1,105 @@
+"""The command: serve, migrate, keys, check-config."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import ssl
+import sys
+from datetime import datetime
+from typing import NoReturn
+
+import psycopg
+
+from inference_api import database, keys, server
+from inference_api.settings import ConfigError, Settings, load, read
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; settings come from the environment (INFERENCE_API_…), secrets from files and stdin."""
+    top = argparse.ArgumentParser(prog="inference-api", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="answer predictions until SIGTERM")
+    commands.add_parser("migrate", help="bring the database schema up to date")
+    commands.add_parser("check-config", help="check the settings and the files they name")
+    key_commands = commands.add_parser("keys", help="API keys").add_subparsers(dest="keys_command", required=True)
+    setting = key_commands.add_parser("set", help="read a key from stdin and store its hash under a name")
+    setting.add_argument("name")
+    setting.add_argument("--expires", type=datetime.fromisoformat, help="a time with its zone, as 2027-01-31T00:00:00Z")
+    key_commands.add_parser("list", help="names, times and states, as JSON lines")
+    key_commands.add_parser("revoke", help="disable a key").add_argument("name")
+    return top
+
+
+def main() -> NoReturn:
+    """Run the command; exit code 1 with one message where it cannot be done, 2 for wrong settings."""
+    arguments = parser().parse_args()
+    try:
+        run(arguments, load())
+    except ConfigError as error:
+        fail(2, str(error))
+    except keys.KeyRefusedError as error:
+        fail(1, str(error))
+    except psycopg.Error as error:
+        fail(1, f"PostgreSQL: {' '.join(str(error).split())}")
+    sys.exit(0)
+
+
+def fail(code: int, message: str) -> NoReturn:
+    """Say why and end."""
+    print(f"inference-api: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> None:
+    """One command. What changed something says `changed`, so that callers can tell."""
+    match arguments.command:
+        case "serve":
+            check(settings)
+            server.serve(settings)
+        case "check-config":
+            check(settings)
+            print(settings.model_dump_json(indent=2))
+        case "migrate":
+            applied = database.migrate(settings)
+            print("\n".join(f"changed: applied {name}" for name in applied) or "the schema is up to date")
+        case "keys":
+            run_keys(arguments, settings)
+
+
+def run_keys(arguments: argparse.Namespace, settings: Settings) -> None:
+    """The commands about API keys."""
+    match arguments.keys_command:
+        case "set":
+            if sys.stdin.isatty():
+                print("key: ", end="", file=sys.stderr, flush=True)
+            changed = keys.set_key(settings, arguments.name, sys.stdin.buffer.readline().strip(), arguments.expires)
+            print(f"{'changed' if changed else 'unchanged'}: key of {arguments.name}")
+        case "revoke":
+            changed = keys.revoke(settings, arguments.name)
+            print(f"{'changed' if changed else 'unchanged'}: key of {arguments.name}")
+        case "list":
+            for entry in keys.listed(settings):
+                print(json.dumps(entry, default=str))
+
+
+def check(settings: Settings) -> None:
+    """ConfigError where a file cannot be read or is not what it should be."""
+    for field, path in settings.files().items():
+        read(path, field)
+    for prefix in ("tls", "triton"):
+        certificate = getattr(settings, f"{prefix}_certificate_file")
+        key = getattr(settings, f"{prefix}_key_file")
+        if certificate is None or (prefix == "triton" and not settings.triton_tls):
+            continue
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+        except ssl.SSLError as error:
+            raise ConfigError(f"{certificate} and {key} are not a certificate and its key: {error}") from error
+    for field in ("database_ca_file", "triton_ca_file"):
+        if field not in settings.files():
+            continue
+        try:
+            ssl.create_default_context(cafile=getattr(settings, field))
+        except ssl.SSLError as error:
+            raise ConfigError(f"{getattr(settings, field)} holds no certificates: {error}") from error

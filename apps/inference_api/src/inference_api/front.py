@@ -1,0 +1,141 @@
+"""The quick door: predictions are taken in front of the router, everything else goes through to FastAPI.
+
+It bypasses FastAPI's error handlers, so it answers every error itself; `routes.py` declares the same paths for the
+documentation, and a test compares both doors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from inference_api import codecs, problems
+from inference_api.codecs import Codec
+from inference_api.ids import accepted_request_id
+from inference_api.problems import Answer
+from inference_api.service import GONE, Call, ClientGoneError, Service, prediction_ids
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+PREDICT_PREFIX = "/v1/predict/"
+INFER_PREFIX = "/v2/models/"
+DISCARD_LIMIT = 16  # times the body limit: so much of a body that is too large is read, so that the client sees the 413
+
+
+class Target(NamedTuple):
+    """What a path asks for."""
+
+    codec: Codec
+    model: str
+    version: str
+
+
+@lru_cache(maxsize=1024)
+def target_of(path: str) -> Target | None:
+    """The prediction that the path names, if it names one."""
+    if path.startswith(PREDICT_PREFIX):
+        model = path[len(PREDICT_PREFIX) :]
+        return Target(codecs.PREDICT, model, "") if model and "/" not in model else None
+    if not path.startswith(INFER_PREFIX):
+        return None
+    match path[len(INFER_PREFIX) :].split("/"):
+        case [model, "infer"] if model:
+            return Target(codecs.INFER, model, "")
+        case [model, "versions", version, "infer"] if model and version:
+            return Target(codecs.INFER, model, version)
+    return None
+
+
+class Front:
+    """An ASGI application around another."""
+
+    def __init__(self, app: App, service: Service) -> None:
+        self._app, self._service = app, service
+        self._limit = service.settings.body_limit_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection's request."""
+        if scope["type"] == "http" and scope["method"] == "POST":
+            target = target_of(scope["path"])
+            if target is not None:
+                await self._answer(target, scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    async def _answer(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
+        key, request_id, length = head(scope["headers"])
+        prediction_id, request_id = prediction_ids(request_id)
+
+        async def body() -> bytes:
+            return await read_body(receive, self._limit, length)
+
+        call = Call(scope["path"], target.model, target.version, key, request_id)
+        answer = await self._service.handle(call, body, target.codec, prediction_id)
+        if answer.status == GONE:
+            return
+        if answer.status == 413:
+            await discard(receive, self._limit * DISCARD_LIMIT)
+        await respond(send, answer, request_id)
+
+
+def head(headers: list[tuple[bytes, bytes]]) -> tuple[bytes | None, str, int]:
+    """The API key, an acceptable request id and the announced length (0 when unknown) of a request."""
+    key, request_id, length = None, "", 0
+    for name, value in headers:
+        if name == b"authorization":
+            if value[:7].lower() == b"bearer ":
+                key = value[7:].strip()
+        elif name == b"x-request-id":
+            request_id = accepted_request_id(value)
+        elif name == b"content-length" and value.isdigit():
+            length = int(value)
+    return key, request_id, length
+
+
+async def read_body(receive: Receive, limit: int, length: int) -> bytes:
+    """The whole body; Problem 413 as soon as it is known to be over the limit."""
+    if length > limit:
+        raise problems.too_large(limit)
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message["type"] == "http.disconnect":
+        raise ClientGoneError
+    if not message.get("more_body"):
+        if len(body) > limit:
+            raise problems.too_large(limit)
+        return body
+    parts, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            raise problems.too_large(limit)
+    return b"".join(parts)
+
+
+async def discard(receive: Receive, limit: int) -> None:
+    """Read on for a while: a connection closed with unread data is reset, and the client would miss the answer."""
+    more = True
+    while more and limit > 0:
+        message = await receive()
+        limit -= len(message.get("body", b""))
+        more = message.get("more_body", False)
+
+
+async def respond(send: Send, answer: Answer, request_id: str) -> None:
+    """Send a whole response."""
+    headers = [
+        (b"content-type", answer.media_type),
+        (b"content-length", b"%d" % len(answer.body)),
+        (b"x-request-id", request_id.encode()),
+        *answer.headers,
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

@@ -1,0 +1,39 @@
+"""uvicorn with the settings: TLS, several workers, a stop that finishes what was begun."""
+
+from __future__ import annotations
+
+import uvicorn
+
+from inference_api.settings import Settings
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(levelname)s %(name)s[%(process)d]: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {"uvicorn.error": {"level": "INFO"}},
+}
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM; then stop accepting, finish what is in flight, write the records, end."""
+    settings.state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    uvicorn.run(
+        "inference_api.app:create_server_app",
+        factory=True,
+        host=settings.listen,
+        port=settings.port,
+        workers=settings.workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        ssl_certfile=settings.tls_certificate_file,
+        ssl_keyfile=settings.tls_key_file,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        log_config=LOGGING,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=settings.stop_seconds,
+    )
