@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .declaration import Fail
 
 ADVICE = {
@@ -15,6 +17,8 @@ ADVICE = {
     "RESOURCE_EXHAUSTED": "a quota of the cloud is used up: ask for more of it, or delete what is not needed",
     "UNAVAILABLE": "the API at {endpoint} did not answer for {patience} s: check the endpoint (YC_ENDPOINT) "
     "and the network, then run the same again",
+    "UNTRUSTED": "name the file with its certificate authority in root_certificates (YC_ROOT_CERTIFICATES), and check "
+    "that {endpoint} is the endpoint that is meant",
     "UNIMPLEMENTED": "the API at {endpoint} does not have this call: is the endpoint (YC_ENDPOINT) right?",
     "INTERNAL": "this is an error of the cloud: run the same again, and tell its support if it stays",
     "CANCELLED": "somebody cancelled the operation: run the same again",
@@ -25,6 +29,7 @@ class ApiFail(Fail):
     """The API refused a call; `code` is the name of the gRPC status."""
 
     def __init__(self, call: str, code: str, details: str, **facts: object) -> None:
+        code, details = unwrapped(code, details)
         self.code = code
         advice = ADVICE.get(code, "").format_map({"role": role(call), **facts})
         super().__init__(f"{call}: {code}: {details.rstrip('.')}" + (f". What to do: {advice}" if advice else ""))
@@ -41,9 +46,22 @@ def role(call: str) -> str:
     return names.get(package, f"{package}.editor")
 
 
-def is_quota(details: str) -> bool:
-    """A used-up quota does not come back by waiting; too many calls at once do."""
-    return "quota" in details.lower()
+def unwrapped(code: str, details: str) -> tuple[str, str]:
+    """What was really refused: the SDK calls a refused exchange of tokens, too, that the API is not available."""
+    inner = re.search(r"StatusCode\.(\w+)\W+details = \"([^\"]*)", details)
+    if inner:
+        return inner[1], f"no IAM token: {inner[2]}"
+    if "CERTIFICATE_VERIFY_FAILED" in details:
+        return "UNTRUSTED", "the certificate of the API is not signed by anybody trusted here"
+    return ("UNAVAILABLE", "no answer in time") if code == "DEADLINE_EXCEEDED" else (code, details)
+
+
+def is_transient(code: str, details: str) -> bool:
+    """Whether the same call can succeed a little later."""
+    code, details = unwrapped(code, details)
+    if code == "RESOURCE_EXHAUSTED":  # too many calls at once; a quota that is used up does not come back by waiting
+        return "quota" not in details.lower()
+    return code == "UNAVAILABLE"
 
 
 def is_conflict(details: str) -> bool:

@@ -44,8 +44,12 @@ def exclusive(bound: dict[str, Bound]) -> list[list[str]]:
 def argument_spec(backend: Any) -> dict[str, Any]:
     """All options of a resource, the engine's own among them."""
     bound = backend.bound
-    must = {n for n, b in bound.items() if b.field.key and not b.field.env}
-    spec = {n: option(b) | ({"required": True} if n in must else {}) for n, b in bound.items()}
+    spec = {n: option(b) for n, b in bound.items()}
+    for n, b in bound.items():
+        if b.field.key and b.field.default is not None:
+            spec[n]["default"] = b.field.default
+        elif b.field.key and not b.field.env:
+            spec[n]["required"] = True
     spec["state"] = {"type": "str", "choices": STATES, "default": "present"}
     engine_options = {
         "replace": any(b.immutable for b in bound.values()),

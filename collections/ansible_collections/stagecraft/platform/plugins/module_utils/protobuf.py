@@ -124,7 +124,7 @@ def bind(
         children = bind_children(field, f, where)
     elif kind == "enum":
         choices = spellings(f.enum_type)
-    changeable = where["update"] or nested or field.write_only or field.create_only or field.key
+    changeable = where["update"] or nested or field.write_only or field.create_only or field.key or field.verbs
     return Bound(
         field,
         kind,

@@ -74,7 +74,7 @@ class Run:
 
     def find(self) -> dict | None:
         """What is there now; None where it, or what it lives in, does not exist."""
-        keys = {n: plain(b, self.params[n], self.resolve) for n, b in self.bound.items() if b.field.key}
+        keys = {n: plain(b, self.params[n] or "", self.resolve) for n, b in self.bound.items() if b.field.key}
         self.backend.keys = keys
         return None if any(isinstance(v, Unknown) for v in keys.values()) else self.backend.find()
 
@@ -108,7 +108,7 @@ class Run:
             plan.changed += [n for n in plan.wanted if n not in plan.changed and has_secret(self.bound[n])]
             plan.changed += list(plan.secrets)
         if have is not None:
-            plan.frozen = [n for n in plan.changed if self.bound[n].immutable]
+            plan.frozen = [n for n in plan.changed if self.backend.frozen(n, plan.wanted.get(n), have.get(n))]
         if have is not None and not plan.frozen and self.backend.running():
             plan.stopping = [n for n in plan.changed if self.bound[n].field.stops]
         plan.diff = difference(

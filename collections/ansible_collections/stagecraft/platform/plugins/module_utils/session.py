@@ -16,12 +16,11 @@ import yandexcloud
 
 from . import auth
 from .declaration import Fail, Resource
-from .errors import ApiFail, is_conflict, is_quota
+from .errors import ApiFail, is_conflict, is_transient
 from .protobuf import dig, home, methods, new
 
 OPERATIONS = "operation.OperationService"
 ONE_CALL = 30  # seconds that one call may take; what takes longer answers with an operation
-TRANSIENT = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
@@ -63,43 +62,37 @@ class Session:
 
     # ---- calls ----
     def stub(self, service: str) -> Any:
+        """The SDK's client of a service; the first one asks the API where its services are."""
         with self._lock:
             if service not in self._stubs:
                 module = importlib.import_module(home(service) + "_grpc")
-                self._stubs[service] = self.sdk.client(getattr(module, service.rpartition(".")[2] + "Stub"))
+                try:
+                    self._stubs[service] = self.sdk.client(getattr(module, service.rpartition(".")[2] + "Stub"))
+                except (KeyError, RuntimeError):
+                    raise Fail(f"the API at {self.endpoint} has no {service}; is the endpoint right?") from None
             return self._stubs[service]
 
     def once(self, service: str, method: str, request: Any) -> Any:
         """One call and its answer, retried with one idempotency key; None where a Get finds nothing."""
         reads = method.startswith(("Get", "List"))
         key = () if reads else (("idempotency-key", str(uuid.uuid4())),)  # of all tries of this call, and of no other
-        call, error = f"{service}.{method}", None
-        for left in pauses(self.timeout):
-            if error is not None and left < self.timeout - self.patience and not is_conflict(error.details()):
-                break
+        started, error = time.monotonic(), None
+        for _ in pauses(self.timeout):
             try:
                 return getattr(self.stub(service), method)(request, metadata=key, timeout=ONE_CALL)
             except grpc.RpcError as refused:
                 error = refused
+            details = error.details() or ""
             if error.code() is grpc.StatusCode.NOT_FOUND and method.startswith("Get"):
                 return None
-            if not self.worth_retrying(error):
+            if is_conflict(details):  # another operation of the same cluster: wait for that as for our own
+                continue
+            if not is_transient(error.code().name, details) or time.monotonic() - started > self.patience:
                 break
-        raise self.failure(call, error.code().name, error.details())
-
-    @staticmethod
-    def worth_retrying(error: Any) -> bool:
-        details = error.details() or ""
-        if error.code() is grpc.StatusCode.UNAVAILABLE:
-            return "UNAUTHENTICATED" not in details  # the SDK wraps what its exchange of tokens was answered
-        if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
-            return not is_quota(details)
-        return error.code() in TRANSIENT or is_conflict(details)
+        raise self.failure(f"{service}.{method}", error.code().name, error.details() or "")
 
     def failure(self, call: str, code: str, details: str) -> ApiFail:
-        if code == "UNAVAILABLE" and "UNAUTHENTICATED" in details:
-            code = "UNAUTHENTICATED"
-        code = "UNAVAILABLE" if code == "DEADLINE_EXCEEDED" else code
+        """An error of the API, with what to do about it."""
         facts = {"credentials": self.credentials.source, "endpoint": self.endpoint, "patience": f"{self.patience:.0f}"}
         return ApiFail(call, code, details, **facts)
 

@@ -43,6 +43,8 @@ def plain(bound: Bound, value: Any, resolve: Resolve) -> Any:
         ]  # a reference can stand for several values
     if f.target is not None:
         return resolve(f, str(value)) if value else ""
+    if f.upper:
+        return str(value).upper()
     if f.unit == "duration":
         return seconds(f.name, value)
     if bound.kind == "enum":
@@ -59,6 +61,7 @@ def plain_message(bound: Bound, value: dict, resolve: Resolve) -> dict:
         raise Fail(f"{bound.field.name} has no {unknown}{nearest(unknown, bound.children)}")
     given = {n: value.get(n) for n in bound.children}
     given = {n: bound.children[n].field.default if v is None else v for n, v in given.items()}
+    given |= {n: True for n, b in bound.children.items() if given[n] is None and given.get(b.field.implied)}
     return {n: plain(bound.children[n], v, resolve) for n, v in given.items() if v is not None}
 
 
@@ -102,6 +105,8 @@ def show(bound: Bound, value: Any, names: dict | None = None) -> Any:
         return [show(bound.one(), v, names) for v in value or []]
     if f.target is not None:
         return (names or {}).get(value, value)
+    if f.upper:
+        return value.lower() if value else value
     if f.unit == "size" and value:
         power = next(p for p in (4, 3, 2, 1, 0) if value % (1 << 10 * p) == 0)
         return f"{value >> 10 * power}{' KMGT'[power].strip()}B"

@@ -163,6 +163,10 @@ class Yandex:
     def examine(self, wanted: dict, have: dict) -> None:
         """A closer look, once it is known what is wanted; adds to `have`."""
 
+    def frozen(self, name: str, want: Any, have: Any) -> bool:
+        """Whether only a new resource can have this change."""
+        return self.bound[name].immutable
+
     # ---- change ----
     def create(self, wanted: dict) -> None:
         answer = self.call("Create", self.fill(self.request("Create"), wanted))

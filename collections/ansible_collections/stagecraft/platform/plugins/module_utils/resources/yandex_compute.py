@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
+from yandex.cloud.compute.v1.instance_pb2 import IPV4
+
+from ..values import same
 from ..yandex import Field, Ref, Resource, Yandex
 from .yandex_iam import SERVICE_ACCOUNT
 from .yandex_vpc import ADDRESS, SECURITY_GROUP, SUBNET
@@ -35,13 +39,43 @@ class Instances(Yandex):
     def update(self, wanted: dict, changed: list[str], stop: bool = False) -> None:
         """What has to be stopped is stopped first, and is started last, so that it never starts with half a change."""
         power = wanted.get("power") if "power" in changed else None
-        rest = [n for n in changed if n != "power"]
+        rest = [n for n in changed if n not in ("power", "network_interfaces")]
         if power == "stopped":
             self.switch("Stop")
+        if "network_interfaces" in changed:
+            self.update_interfaces(wanted["network_interfaces"], self.have()["network_interfaces"])
         if rest:
             super().update(wanted, rest, stop=stop and power is None)
+        elif not power:
+            self.look()
         if power == "running":
             self.switch("Start")
+
+    def frozen(self, name: str, want: Any, have: Any) -> bool:
+        """Another subnet or private address is another interface; so is a different number of them."""
+        if name != "network_interfaces":
+            return super().frozen(name, want, have)
+        parts = {n: b for n, b in self.bound[name].children.items() if n in ("subnet", "address")}
+        rest = dataclasses.replace(self.bound[name], children=parts)
+        return not same(rest, want, have)
+
+    def update_interfaces(self, want: list[dict], have: list[dict]) -> None:
+        """Security groups and public addresses, each interface by its index, which the order gives."""
+        for index, (new, old) in enumerate(zip(want, have, strict=True)):
+            groups = new.get("security_groups", [])
+            if sorted(groups) != sorted(old["security_groups"]):
+                request = self.request("UpdateNetworkInterface", network_interface_index=str(index))
+                request.security_group_ids.extend(groups)
+                request.update_mask.paths.append("security_group_ids")
+                self.call("UpdateNetworkInterface", request)
+            moved = new.get("public_address") and new["public_address"] != old["public_address"]
+            if old["nat"] and (moved or not new.get("nat")):
+                self.call("RemoveOneToOneNat", self.request("RemoveOneToOneNat", network_interface_index=str(index)))
+            if new.get("nat") and (moved or not old["nat"]):
+                request = self.request("AddOneToOneNat", network_interface_index=str(index))
+                request.one_to_one_nat_spec.address = new.get("public_address", "")
+                request.one_to_one_nat_spec.ip_version = IPV4
+                self.call("AddOneToOneNat", request)
 
     def switch(self, method: str) -> None:
         self.call(method, self.request(method))
@@ -75,7 +109,9 @@ INSTANCE = Resource(
         Field("auto_delete", path="boot_disk.auto_delete", default=True),
         Field(
             "network_interfaces",
+            "Its network interfaces; of an instance that exists the security groups and the public address can change.",
             ordered=True,
+            verbs=True,
             required=True,
             fields=(
                 Ref("subnet", SUBNET, required=True),
@@ -86,7 +122,7 @@ INSTANCE = Resource(
                     "Give it a public address.",
                     "primary_v4_address.one_to_one_nat",
                     on={"ip_version": "IPV4"},
-                    default=False,
+                    implied="public_address",
                 ),
                 Ref(
                     "public_address",

@@ -50,7 +50,13 @@ role: storage.editor
 )
 
 OWNER = Ref("service_account", SERVICE_ACCOUNT, "Name of the service account that the key is for.", key=True)
-NAME = Field("name", "Name of the key; the cloud keeps it as the key's description.", "description", key=True)
+NAME = Field(
+    "name",
+    "Name of the key; the cloud keeps it as the key's description.",
+    "description",
+    key=True,
+    default="stagecraft",
+)
 SAVE_TO = Field(
     "save_to",
     "Where the secret half of the key is stored in the same step, because the cloud shows it only once. Where what is "

@@ -30,6 +30,7 @@ CLUSTER = Resource(
         Field(
             "hosts",
             path="host_specs",
+            doc="Its hosts; the first leads.",
             listed="ListHosts",
             required=True,
             fixed="hosts of a cluster that exists are added and removed with `yc managed-postgresql hosts`",

@@ -47,7 +47,7 @@ SUBNET = Resource(
     fields=(
         Ref("network", NETWORK, required=True),
         Field("zone", path="zone_id", required=True),
-        Field("cidr", path="v4_cidr_blocks", required=True, immutable=True),
+        Field("cidr", path="v4_cidr_blocks", required=True),
         Ref("route_table", ROUTE_TABLE),
         Field("dhcp", path="dhcp_options"),
     ),
@@ -71,7 +71,7 @@ SECURITY_GROUP = Resource(
             fields=(
                 Field("direction", required=True),
                 Field("description"),
-                Field("protocol", "Protocol by name; any when not set.", "protocol_name", default="ANY"),
+                Field("protocol", "Protocol by name; any when not set.", "protocol_name", default="any", upper=True),
                 Field(
                     "ports",
                     fields=(Field("from", path="from_port", required=True), Field("to", path="to_port", required=True)),
@@ -100,12 +100,7 @@ ADDRESS = Resource(
     "vpc.v1.Address",
     fields=(
         Field("zone", path="external_ipv4_address.zone_id", required=True),
-        Field(
-            "address",
-            "The address; the cloud chooses one when it is not set.",
-            "external_ipv4_address.address",
-            immutable=True,
-        ),
+        Field("address", "The address; the cloud chooses one when it is not set.", "external_ipv4_address.address"),
     ),
     example="""
 name: entry
