@@ -132,4 +132,5 @@ def instance_endpoint(instance: Any) -> Endpoint:
 
 def zones(cloud: Cloud) -> list[tuple[Any, list[Any]]]:
     """Every DNS zone with its record sets."""
-    return [(zone, []) for zone in cloud.all("dns.v1.DnsZone")]
+    kind = cloud.kind("dns.v1.DnsZone")
+    return [(zone, list(kind.records(cloud, zone).values())) for zone in cloud.all(kind.api)]
