@@ -41,6 +41,9 @@ class World:
     def put_cluster(self, cloud: Cloud, cluster: Any) -> None:
         """Make the managed PostgreSQL cluster's hosts and settings what the cloud says."""
 
+    def stop_cluster(self, cloud: Cloud, cluster: Any) -> None:
+        """Stop its servers; their data stays. `put_cluster` starts them again."""
+
     def delete_cluster(self, cloud: Cloud, cluster: Any) -> None: ...
 
     def put_user(self, cloud: Cloud, cluster: Any, user: Any, password: str | None) -> None:

@@ -1,0 +1,114 @@
+"""A running emulator's side door: a Unix socket, mode 0600, in its folder. It reaches across network namespaces.
+
+One JSON object a line goes in, {"call": "faults.add", "method": "vpc.v1.*", "count": 2}; one comes out, {"ok": ...} or
+{"error": "..."}."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rehearsal.cloud.journal import summary
+
+if TYPE_CHECKING:
+    from rehearsal.cloud.core import Cloud
+
+NAME = "admin.sock"
+
+
+class AdminError(Exception):
+    """The emulator could not be reached, or refused the order."""
+
+
+@contextlib.contextmanager
+def _short(folder: Path) -> Iterator[str]:
+    """A path to the socket that fits into the 108 bytes of a socket's address, however deep the folder is."""
+    handle = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{handle}/{NAME}"
+    finally:
+        os.close(handle)
+
+
+class Admin:
+    """Serves the side door in a thread."""
+
+    def __init__(self, cloud: Cloud, folder: Path) -> None:
+        self.cloud, self.folder = cloud, folder
+        self._path = folder / NAME
+        self._path.unlink(missing_ok=True)
+        admin = self
+
+        class Visitor(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                for line in self.rfile:
+                    self.wfile.write(json.dumps(admin.answer(line)).encode() + b"\n")
+
+        with _short(folder) as path:
+            self._server = socketserver.ThreadingUnixStreamServer(path, Visitor)
+        self._server.daemon_threads = True
+        self._path.chmod(0o600)
+        threading.Thread(target=self._server.serve_forever, name="admin", daemon=True).start()
+
+    def answer(self, line: bytes) -> dict:
+        """Obey one order."""
+        try:
+            order = json.loads(line)
+            return {"ok": self._obey(order.pop("call"), order)}
+        except (ValueError, TypeError, KeyError) as error:
+            return {"error": f"{type(error).__name__}: {error}"}
+
+    def _obey(self, call: str, order: dict) -> object:
+        faults = self.cloud.faults
+        if call == "faults.add":
+            return asdict(faults.add(**order))
+        if call == "faults.clear":
+            return faults.clear()
+        if call == "faults.list":
+            return faults.listed()
+        if call == "delay.set":
+            self.cloud.delay = float(order["seconds"])
+            return self.cloud.delay
+        if call == "status":
+            return self._status()
+        raise KeyError(f"{call} is none of faults.add, faults.clear, faults.list, delay.set, status")
+
+    def _status(self) -> dict:
+        counted = self.cloud.store.query("SELECT api, count(*) FROM resources GROUP BY api ORDER BY api")
+        pending = self.cloud.store.query("SELECT id, method, resource FROM operations WHERE done = 0 ORDER BY seq")
+        return {
+            "address": self.cloud.address,
+            "resources": dict(counted),
+            "pending": [dict(zip(("id", "method", "resource"), row, strict=True)) for row in pending],
+            "faults": self.cloud.faults.listed(),
+            "calls": summary(self.cloud.journal.entries()),
+        }
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._path.unlink(missing_ok=True)
+
+
+def ask(folder: Path, call: str, **order: object) -> object:
+    """Give an order to the emulator whose folder this is. Raises AdminError."""
+    try:
+        with socket.socket(socket.AF_UNIX) as door, _short(folder) as path:
+            door.settimeout(30)
+            door.connect(path)
+            door.sendall(json.dumps({"call": call, **order}).encode() + b"\n")
+            with door.makefile("rb") as answers:
+                answer = json.loads(answers.readline() or b'{"error": "no answer"}')
+    except OSError as error:
+        raise AdminError(f"the emulated cloud in {folder} does not answer: {error}") from error
+    if "error" in answer:
+        raise AdminError(answer["error"])
+    return answer["ok"]

@@ -1,0 +1,234 @@
+"""The cloud: what exists, who may ask, and the way of a call through it."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import threading
+from collections.abc import Callable
+
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from yandex.cloud.operation.operation_pb2 import Operation
+
+from rehearsal.cloud import descriptors
+from rehearsal.cloud.descriptors import is_map, new, short
+from rehearsal.cloud.errors import ApiError, Code, code_of, invalid, not_found
+from rehearsal.cloud.faults import Faults
+from rehearsal.cloud.identity import OPEN, Identity
+from rehearsal.cloud.journal import Journal
+from rehearsal.cloud.kind import Kind
+from rehearsal.cloud.operations import Operations
+from rehearsal.cloud.service import Call, Service
+from rehearsal.cloud.store import Facts, Row, Store
+from rehearsal.cloud.validation import validate
+from rehearsal.world import World, WorldError
+
+log = logging.getLogger(__name__)
+ZONES = ("ru-central1-a", "ru-central1-b", "ru-central1-d")
+IMAGES = "standard-images"  # the folder of public images: everybody reads it
+SERVICES = (
+    "endpoint",
+    "operation",
+    "iam",
+    "resourcemanager",
+    "vpc",
+    "compute",
+    "lockbox",
+    "storage",
+    "dns",
+    "postgresql",
+)
+
+# Fields of requests that name another resource.
+REFERENCES = {
+    "network_id": "vpc.v1.Network",
+    "network_ids": "vpc.v1.Network",
+    "private_network_id_additions": "vpc.v1.Network",
+    "subnet_id": "vpc.v1.Subnet",
+    "route_table_id": "vpc.v1.RouteTable",
+    "gateway_id": "vpc.v1.Gateway",
+    "security_group_id": "vpc.v1.SecurityGroup",
+    "security_group_ids": "vpc.v1.SecurityGroup",
+    "service_account_id": "iam.v1.ServiceAccount",
+    "image_id": "compute.v1.Image",
+    "disk_id": "compute.v1.Disk",
+    "instance_id": "compute.v1.Instance",
+    "dns_zone_id": "dns.v1.DnsZone",
+    "secret_id": "lockbox.v1.Secret",
+    "folder_id": "resourcemanager.v1.Folder",
+    "cloud_id": "resourcemanager.v1.Cloud",
+}
+
+
+class Cloud:
+    """Everything that the emulated cloud knows. Its methods may be called from any thread."""
+
+    def __init__(self, store: Store, journal: Journal, identity: Identity, world: World, delay: float) -> None:
+        self.store = store
+        self.journal = journal
+        self.identity = identity
+        self.world = world
+        self.delay = delay  # seconds that every operation takes before its work begins
+        self.faults = Faults()
+        self.operations = Operations(self)
+        self.address = ""
+        self.cloud_id = self.folder_id = ""
+        self.services: dict[str, Service] = {}
+        self.kinds: dict[str, Kind] = {}
+        self._sync = threading.Lock()
+        self._asked = self._synced = 0
+        for name in SERVICES:
+            module = importlib.import_module(f"rehearsal.cloud.services.{name}")
+            for service in [made() for made in module.SERVICES]:
+                self.services[service.name] = service
+                if isinstance(service, Kind):
+                    self.kinds[service.api] = service
+            self.kinds |= {made.api: made() for made in getattr(module, "HIDDEN", ())}
+
+    # ---- what a World, and the services, read ----
+    def kind(self, api: str) -> Kind:
+        return self.kinds[api]
+
+    def message(self, row: Row) -> Message:
+        found = new(row.api)
+        found.ParseFromString(row.message)
+        return found
+
+    def all(self, api: str) -> list[Message]:
+        """Copies of every resource of a type, oldest first."""
+        return [self.message(row) for row in self.store.rows("api = ?", api)]
+
+    def get(self, api: str, ident: str) -> Message | None:
+        """A copy of one resource, or None."""
+        row = self.store.row(api, ident)
+        return self.message(row) if row else None
+
+    def facts(self, api: str, ident: str) -> Facts:
+        """What the API does not show of a resource: a dictionary that keeps every change."""
+        return Facts(self.store, api, ident)
+
+    def secret(self, api: str, ident: str) -> bytes | None:
+        """A secret kept for a resource: a user's password, an access key's secret."""
+        return self.store.secret(api, ident)
+
+    def record_sets(self, zone: str) -> list[Message]:
+        """The record sets (`dns.v1.RecordSet`) of a DNS zone."""
+        return [self.message(row) for row in self.store.rows("api = ? AND scope = ?", "dns.v1.RecordSet", zone)]
+
+    def sync_network(self) -> None:
+        """Have the World follow the network. Callers that come while it works share the next round."""
+        with self.store.lock:
+            self._asked += 1
+            mine = self._asked
+        with self._sync:
+            if self._synced >= mine:
+                return
+            with self.store.lock:
+                upto = self._asked
+            self.world.sync_network(self)
+            self._synced = upto
+
+    # ---- checks that services share ----
+    def check_references(self, request: Message) -> None:
+        """Raise where a request names a zone or a resource that does not exist."""
+        for field, value in request.ListFields():
+            if is_map(field):
+                continue
+            for item in value if field.is_repeated else [value]:
+                if field.message_type:
+                    self.check_references(item)
+                elif field.name == "zone_id" and item not in ZONES:
+                    raise invalid(f"zone_id: Zone {item} not found; there are {', '.join(ZONES)}")
+                elif item and field.name in REFERENCES and self.store.row(REFERENCES[field.name], item) is None:
+                    raise not_found(REFERENCES[field.name].rpartition(".")[2], item)
+
+    def user_of(self, ident: str, apis: tuple[str, ...]) -> Row | None:
+        """A resource, of one of the types, whose message holds the id. (Ids are random: bytes that match are the id.)"""
+        for api in apis:
+            found = self.store.rows("api = ? AND id != ? AND instr(message, CAST(? AS BLOB)) > 0", api, ident, ident)
+            for row in found:
+                if self.kinds[api].holds(self.message(row), ident):
+                    return row
+        return None
+
+    def places(self, request: Message) -> list[str]:
+        """Where a role may be bound that lets somebody make this request: the resource, its folder, the cloud."""
+        folder = getattr(request, "folder_id", "")
+        named = [v for f, v in request.ListFields() if f.name in ("resource_id", "name") or f.name.endswith("_id")]
+        named = [v for v in named if isinstance(v, str)]
+        for ident in [] if folder else named:
+            rows = self.store.rows("id = ?", ident)
+            folder = folder or next((row.folder for row in rows), "")
+        return [*named, folder or self.folder_id, self.cloud_id]
+
+    # ---- the way of a call ----
+    def method(self, name: str) -> MethodDescriptor:
+        """The descriptor behind `vpc.v1.SubnetService.Create`. Raises KeyError."""
+        service, _, method = name.rpartition(".")
+        return descriptors.service(service).methods_by_name[method]
+
+    def call(self, method: MethodDescriptor, request: Message, metadata: dict[str, str], principal: str) -> Message:
+        """Answer one call. Raises ApiError."""
+        name = short(method)
+        service = self.services.get(short(method.containing_service))
+        if service is None:
+            raise ApiError(Code.UNIMPLEMENTED, f"{name} is not part of the emulated cloud")
+        self._fault(name, "refuse", "slow")
+        validate(request)
+        key = "" if method.name.startswith(("Get", "List")) else metadata.get("idempotency-key", "")
+        call = Call(self, method, request, principal, key)
+        with self.store.transaction():
+            answer = self._replay(call)
+            if answer is None:
+                self._authorize(service, call)
+                answer = service.handle(call)
+                self._remember(call, answer)
+        self._afterwards(call)
+        self._fault(name, "lose")
+        return answer
+
+    def _authorize(self, service: Service, call: Call) -> None:
+        if call.name not in OPEN and getattr(call.request, "folder_id", "") != IMAGES:
+            self.identity.authorize(call.principal, call.name, *service.places(call))
+
+    def _afterwards(self, call: Call) -> None:
+        """What a call does without the lock: start its operation, reach into the World."""
+        todo: list[Callable[[], None]] = call.later
+        try:
+            for step in todo:
+                step()
+        except WorldError as error:
+            raise ApiError(Code.INTERNAL, str(error)) from error
+
+    def _fault(self, method: str, *effects: str) -> None:
+        fault = self.faults.take(method, *effects)
+        if fault is None:
+            return
+        if fault.delay:
+            self.operations.stopping.wait(fault.delay)
+        if fault.effect != "slow":
+            raise ApiError(code_of(fault.code), fault.message)
+
+    # ---- idempotency keys ----
+    def _replay(self, call: Call) -> Message | None:
+        """The answer that the same key had before. Raises INVALID_ARGUMENT where it came with another request."""
+        if not call.key:
+            return None
+        sql = "SELECT method, digest, operation, answer FROM answers WHERE key = ? AND principal = ?"
+        for method, digest, operation, answer in self.store.query(sql, call.key, call.principal):
+            if (method, digest) != (call.name, call.digest):
+                raise invalid(f"idempotency-key: {call.key} was used for another request ({method})")
+            if operation:
+                return self.operations.get(operation)
+            found = call.answer()
+            found.ParseFromString(answer)
+            return found
+        return None
+
+    def _remember(self, call: Call, answer: Message) -> None:
+        if not call.key:
+            return
+        values = (answer.id, None) if isinstance(answer, Operation) else (None, answer.SerializeToString())
+        known = (call.key, call.principal, call.name, call.digest)
+        self.store.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)", *known, *values)

@@ -1,0 +1,131 @@
+"""The emulator as a server: gRPC over TLS, state in a folder, started and stopped by whoever needs it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from concurrent import futures
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from google.protobuf import message_factory
+from google.protobuf.message import Message
+
+from rehearsal import places
+from rehearsal.cloud import bootstrap, descriptors, tls
+from rehearsal.cloud.admin import Admin
+from rehearsal.cloud.core import Cloud
+from rehearsal.cloud.errors import ApiError, Code
+from rehearsal.cloud.faults import Faults
+from rehearsal.cloud.identity import Identity
+from rehearsal.cloud.journal import Journal
+from rehearsal.cloud.store import Store
+from rehearsal.world import World
+
+log = logging.getLogger(__name__)
+WORKERS = 32
+NAMES = (
+    *("localhost", "127.0.0.1", str(places.API), str(places.STORAGE)),
+    *("storage.yandexcloud.net", "*.storage.yandexcloud.net", "*.mdb.yandexcloud.net"),
+)
+
+
+class Handler(grpc.GenericRpcHandler):
+    """Finds the method behind a call's path and lets the cloud answer it."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        path = details.method.lstrip("/").removeprefix(descriptors.PREFIX)
+        try:
+            method = self.cloud.method(path.replace("/", "."))
+        except KeyError:
+            return None  # gRPC answers UNIMPLEMENTED
+
+        def answer(request: Message, context: grpc.ServicerContext) -> Message:
+            return self._answer(method, request, context)
+
+        kind = message_factory.GetMessageClass(method.input_type)
+        return grpc.unary_unary_rpc_method_handler(answer, kind.FromString, lambda message: message.SerializeToString())
+
+    def _answer(self, method: object, request: Message, context: grpc.ServicerContext) -> Message:
+        started, name = time.time(), descriptors.short(method)
+        metadata, principal, code, text, operation = dict(context.invocation_metadata()), "", Code.OK, "", ""
+        try:
+            principal = self.cloud.identity.principal(name, metadata)
+            answer = self.cloud.call(method, request, metadata, principal)
+            operation = answer.id if descriptors.short(method.output_type) == "operation.Operation" else ""
+        except ApiError as error:
+            code, text = error.code, error.message
+        except Exception as error:
+            log.exception("%s", name)
+            code, text = Code.INTERNAL, f"the emulator failed: {type(error).__name__}: {error}"
+        self.cloud.journal.write(name, principal, code.name, started, request, operation=operation, error=text)
+        if code is not Code.OK:
+            context.abort(code, text)
+        return answer
+
+
+@dataclass
+class Emulator:
+    """A running emulator. `env` points an SDK at it; `faults` and `journal` are for tests and for the curious."""
+
+    folder: Path
+    address: str
+    env: dict[str, str]
+    cloud: Cloud
+    server: grpc.Server
+    admin: Admin
+
+    @property
+    def faults(self) -> Faults:
+        return self.cloud.faults
+
+    @property
+    def journal(self) -> Journal:
+        return self.cloud.journal
+
+    def stop(self) -> None:
+        """Answer nothing more, let running work end, close the files. What is not done goes on after the next start."""
+        self.server.stop(grace=1).wait()
+        self.cloud.operations.stop()
+        self.admin.stop()
+        self.journal.close()
+        self.cloud.store.close()
+
+
+def start(
+    folder: Path, *, world: World | None = None, host: str = "127.0.0.1", port: int = 0, delay: float = 0.0
+) -> Emulator:
+    """Serve the cloud whose state is in `folder` (made when empty) on host:port; port 0 takes a free one.
+
+    `delay` is how many seconds an operation takes at least. Unfinished operations of an earlier run go on. Raises OSError
+    where the address cannot be had."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    certificate, key = tls.issue(folder, [*NAMES, host], "server")
+    store, journal = Store(folder / "cloud.sqlite"), Journal(folder / "journal.jsonl")
+    identity = Identity(store, set())
+    cloud = Cloud(store, journal, identity, world or World(), delay)
+    known = bootstrap.prepare(cloud, folder)
+    server = grpc.server(futures.ThreadPoolExecutor(WORKERS, "call"), options=[("grpc.so_reuseport", 0)])
+    server.add_generic_rpc_handlers((Handler(cloud),))
+    pair = (key.read_bytes(), certificate.read_bytes())
+    try:
+        port = server.add_secure_port(f"{host}:{port}", grpc.ssl_server_credentials([pair]))
+    except RuntimeError as error:
+        raise OSError(f"the emulated cloud cannot listen on {host}:{port}: {error}") from error
+    cloud.address = f"{host}:{port}"
+    identity.audiences |= bootstrap.audiences(host, port)
+    env = {"YC_ENDPOINT": cloud.address, "YC_ROOT_CERTIFICATES": str(folder / "ca.pem"), **known}
+    tls.write_secret(folder / "env.json", json.dumps(env, indent=1).encode())
+    if store.setting("started"):
+        cloud.world.resume(cloud)
+        cloud.sync_network()
+    store.put_setting("started", "yes")
+    server.start()
+    cloud.operations.resume()
+    return Emulator(folder, cloud.address, env, cloud, server, Admin(cloud, folder))

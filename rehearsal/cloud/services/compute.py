@@ -1,0 +1,91 @@
+"""Compute: disks, images, zones. Instances have a file of their own."""
+
+from __future__ import annotations
+
+from google.protobuf.message import Message
+
+from rehearsal.cloud.access import Bound
+from rehearsal.cloud.core import ZONES
+from rehearsal.cloud.errors import invalid, not_found, refused
+from rehearsal.cloud.kind import Kind
+from rehearsal.cloud.service import Call, Service
+from rehearsal.cloud.services import compute_instance
+
+DISK_TYPES = ("network-hdd", "network-ssd", "network-ssd-nonreplicated", "network-ssd-io-m3")
+NAMES = "|[a-z]([-_a-z0-9]{0,61}[a-z0-9])?"
+
+
+class Disk(Bound, Kind):
+    api = "compute.v1.Disk"
+    prefix = "fhm"
+    pattern = NAMES
+    required = ("folder_id", "zone_id", "size")
+    transient = False
+
+    def on_create(self, call: Call, resource: Message, request: Message) -> None:
+        """Fill in what the API fills in; a disk is at least as big as its image wants."""
+        if resource.type_id and resource.type_id not in DISK_TYPES:
+            raise invalid(f"type_id: {resource.type_id!r} is none of {', '.join(DISK_TYPES)}")
+        resource.type_id = resource.type_id or "network-hdd"
+        resource.block_size = resource.block_size or 4096
+        if request.image_id:
+            resource.source_image_id = request.image_id
+            image = call.cloud.get("compute.v1.Image", request.image_id)
+            resource.size = resource.size or image.min_disk_size
+            if resource.size < image.min_disk_size:
+                raise invalid(f"size: image {image.name} needs a disk of at least {image.min_disk_size} bytes")
+        if resource.size <= 0:
+            raise invalid("size: Field is required")
+
+    def on_update(self, call: Call, resource: Message, before: Message, request: Message) -> None:
+        if resource.size < before.size:
+            raise invalid("size: a disk cannot be made smaller")
+
+    def on_delete(self, call: Call, resource: Message) -> None:
+        if resource.instance_ids:
+            raise refused(f"Disk {resource.id} is attached to instance {resource.instance_ids[0]}")
+
+
+class Image(Bound, Kind):
+    """Public images of the folder `standard-images`."""
+
+    api = "compute.v1.Image"
+    prefix = "fd8"
+
+    def get_latest_by_family(self, call: Call, request: Message) -> Message:
+        found = [i for i in call.cloud.all(self.api) if (i.folder_id, i.family) == (request.folder_id, request.family)]
+        if not found:
+            raise not_found("Image", f"of family {request.family} in folder {request.folder_id}")
+        return found[-1]
+
+    create = update = delete = None
+
+
+class Zones(Service):
+    name = "compute.v1.ZoneService"
+
+    def list(self, call: Call, request: Message) -> Message:
+        answer = call.answer()
+        for zone in ZONES:
+            answer.zones.add(id=zone, region_id="ru-central1", status="UP")
+        return answer
+
+    def get(self, call: Call, request: Message) -> Message:
+        answer = call.answer()
+        if request.zone_id not in ZONES:
+            raise not_found("Zone", request.zone_id)
+        answer.id, answer.region_id, answer.status = request.zone_id, "ru-central1", answer.UP
+        return answer
+
+
+class DiskTypes(Service):
+    name = "compute.v1.DiskTypeService"
+
+    def list(self, call: Call, request: Message) -> Message:
+        answer = call.answer()
+        for ident in DISK_TYPES:
+            answer.disk_types.add(id=ident, zone_ids=ZONES)
+        return answer
+
+
+SERVICES = (Disk, Image, Zones, DiskTypes, compute_instance.Instance)
