@@ -1,0 +1,1 @@
+"""Publish models to a bucket, and pull them, checked, into a Triton model repository."""

@@ -1,0 +1,5 @@
+"""`python -m model_sync`."""
+
+from model_sync.cli import main
+
+main()

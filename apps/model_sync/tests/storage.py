@@ -1,0 +1,132 @@
+"""A real S3 server over TLS on loopback."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+KEY, SECRET = "reader", "correct-horse"
+BUCKET = "stage"
+
+
+def free_port() -> int:
+    """A port whose +10000 neighbour is free as well: SeaweedFS puts its gRPC there."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 10000))
+            except (OSError, OverflowError):
+                continue
+            return port
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A self-signed certificate for 127.0.0.1 and its key, as PEM files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "storage")])
+    now = datetime.datetime.now(datetime.UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = folder / "storage.pem"
+    pem.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    secret = folder / "storage.key"
+    secret.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return pem, secret
+
+
+class Storage:
+    """The S3 server as an administrator sees it."""
+
+    def __init__(self, endpoint: str, ca: Path) -> None:
+        self.endpoint, self.ca = endpoint, ca
+        self.client = boto3.client(
+            "s3",
+            endpoint_url=endpoint,
+            region_name="ru-central1",
+            verify=str(ca),
+            aws_access_key_id=KEY,
+            aws_secret_access_key=SECRET,
+        )
+
+    def overwrite(self, key: str, body: bytes) -> None:
+        """Change an object behind the manifest's back."""
+        self.client.put_object(Bucket=BUCKET, Key=key, Body=body)
+
+    def read(self, key: str) -> bytes:
+        return self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+
+    def remove(self, key: str) -> None:
+        self.client.delete_object(Bucket=BUCKET, Key=key)
+
+    def keys(self, prefix: str) -> list[str]:
+        return [entry["Key"] for entry in self.client.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])]
+
+
+@contextmanager
+def seaweed(folder: Path) -> Iterator[Storage]:
+    """SeaweedFS with one key and one bucket."""
+    pem, secret = certificate(folder)
+    identity = {"name": "test", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    ports = {what: free_port() for what in ("master", "volume", "filer", "s3")}
+    command = [
+        str(Path(sys.executable).parent / "weed"),
+        "server",
+        "-ip=127.0.0.1",
+        f"-dir={folder}",
+        *(f"-{what}.port={port}" for what, port in ports.items()),
+        "-volume.max=20",
+        "-master.volumeSizeLimitMB=64",
+        "-filer",
+        "-s3",
+        "-s3.port.iceberg=0",  # these two have fixed default ports
+        "-s3.port.lance=0",
+        f"-s3.config={folder}/s3.json",
+        f"-s3.cert.file={pem}",
+        f"-s3.key.file={secret}",
+    ]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+    server = Storage(f"https://127.0.0.1:{ports['s3']}", pem)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                server.client.create_bucket(Bucket=BUCKET)
+                break
+            except (BotoCoreError, ClientError):
+                assert process.poll() is None, (folder / "log").read_text()
+                assert time.monotonic() < deadline, (folder / "log").read_text()
+                time.sleep(0.3)
+        yield server
+    finally:
+        process.kill()  # a graceful end takes half a minute, and the data are thrown away
+        process.wait()
