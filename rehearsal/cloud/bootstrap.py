@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rehearsal.cloud.core import Cloud
 
 IMAGES = "standard-images"
+PUBLIC = "yandex-cloud"  # whose folder that is
 FAMILIES = {"debian-12": 3 << 30}  # bytes that a disk of it needs
 ADMINISTRATOR = "stagecraft"
 REAL = "api.cloud.yandex.net"
@@ -51,7 +52,7 @@ def prepare(cloud: Cloud, folder: Path) -> dict[str, str]:
             cloud, "folder", "resourcemanager.v1.Folder", "default"
         )
         if cloud.store.row("resourcemanager.v1.Folder", IMAGES) is None:
-            _add(cloud, "resourcemanager.v1.Folder", id=IMAGES, name=IMAGES, cloud_id=cloud.cloud_id)
+            _add(cloud, "resourcemanager.v1.Folder", id=IMAGES, name=IMAGES, cloud_id=PUBLIC)
             for family, size in FAMILIES.items():
                 _image(cloud, family, size)
         if not key_file.exists():

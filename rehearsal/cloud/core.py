@@ -15,7 +15,7 @@ from rehearsal.cloud import descriptors
 from rehearsal.cloud.descriptors import is_map, new, short
 from rehearsal.cloud.errors import ApiError, Code, code_of, invalid, not_found
 from rehearsal.cloud.faults import Faults
-from rehearsal.cloud.identity import OPEN, Identity
+from rehearsal.cloud.identity import ANYBODY, Identity
 from rehearsal.cloud.journal import Journal
 from rehearsal.cloud.kind import Kind
 from rehearsal.cloud.operations import Operations
@@ -189,7 +189,7 @@ class Cloud:
         return answer
 
     def _authorize(self, service: Service, call: Call) -> None:
-        if call.name not in OPEN and getattr(call.request, "folder_id", "") != IMAGES:
+        if call.name not in ANYBODY and getattr(call.request, "folder_id", "") != IMAGES:
             self.identity.authorize(call.principal, call.name, *service.places(call))
 
     def _afterwards(self, call: Call) -> None:

@@ -18,6 +18,7 @@ READERS = ("viewer", "auditor", "user", "reader", "puller")
 OWNERS = ("admin", "owner")
 SERVICE_OF_ROLE = {"resource-manager": "resourcemanager", "managed-postgresql": "mdb.postgresql", "mdb": "mdb"}
 OPEN = {"iam.v1.IamTokenService.Create", "endpoint.ApiEndpointService.List", "endpoint.ApiEndpointService.Get"}
+ANYBODY = OPEN | {"operation.OperationService.Get"}  # every caller who is known may ask for these
 
 
 def _digest(token: str) -> str:

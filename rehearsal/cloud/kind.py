@@ -50,7 +50,7 @@ class Kind(Service):
 
     # ---- hooks ----
     def on_create(self, call: Call, resource: Message, request: Message) -> None:
-        """Check the request further and set what the cloud chooses. The resource is already kept."""
+        """Check the request further and set what the cloud chooses. The resource is kept after this."""
 
     def on_update(self, call: Call, resource: Message, before: Message, request: Message) -> None:
         """Check a change, `before` against `resource`."""
@@ -130,7 +130,6 @@ class Kind(Service):
             resource.created_at.GetCurrentTime()
         self.check_name(call, resource)
         self.set_status(resource, *BUSY["create"], *READY)
-        self.save(call.cloud, resource)
         self.on_create(call, resource, spec)
         self.save(call.cloud, resource)
         return resource
@@ -269,9 +268,9 @@ class Kind(Service):
             cloud.kind(row.api).drop(cloud, row.id)
         cloud.store.drop(self.api, ident)
 
-    def after(self, cloud: Cloud, job: Job) -> None:
-        """What has to follow when the cloud already says so; blocks, without the lock."""
-        if self.networked and job.verb == "delete":
+    def after_delete(self, cloud: Cloud, job: Job) -> None:
+        """What has to follow when the cloud already knows nothing of it; blocks, without the lock."""
+        if self.networked:
             cloud.sync_network()
 
     def undo(self, cloud: Cloud, job: Job) -> None:

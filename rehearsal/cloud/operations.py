@@ -82,7 +82,8 @@ class Operations:
         thread.start()
 
     def resume(self) -> None:
-        """After a restart: go on with what was not done."""
+        """After a restart: go on with what was not done. What hung does not: a restarted emulator is a healthy one."""
+        self.cloud.store.execute("UPDATE operations SET note = json_remove(note, '$.hang') WHERE done = 0")
         for (ident,) in self.cloud.store.query("SELECT id FROM operations WHERE done = 0 ORDER BY seq"):
             self.spawn(ident)
 
@@ -120,8 +121,11 @@ class Operations:
             kind.work(cloud, job)
             with cloud.store.transaction():
                 answer = kind.settle(cloud, job)
-            kind.after(cloud, job)
-            self.finish(job, answer)
+                if job.verb != "delete":
+                    self.finish(job, answer)
+            if job.verb == "delete":
+                kind.after_delete(cloud, job)
+                self.finish(job, answer)
         except ApiError as error:
             self._fail(kind, job, error.code, error.message)
         except WorldError as error:

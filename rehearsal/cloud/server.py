@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import time
 from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import grpc
 from google.protobuf import message_factory
@@ -79,6 +81,7 @@ class Emulator:
     cloud: Cloud
     server: grpc.Server
     admin: Admin
+    lock: IO[str]
 
     @property
     def faults(self) -> Faults:
@@ -95,6 +98,7 @@ class Emulator:
         self.admin.stop()
         self.journal.close()
         self.cloud.store.close()
+        self.lock.close()
 
 
 def start(
@@ -106,6 +110,7 @@ def start(
     where the address cannot be had."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = _only_one(folder)
     certificate, key = tls.issue(folder, [*NAMES, host], "server")
     store, journal = Store(folder / "cloud.sqlite"), Journal(folder / "journal.jsonl")
     identity = Identity(store, set())
@@ -128,4 +133,15 @@ def start(
     store.put_setting("started", "yes")
     server.start()
     cloud.operations.resume()
-    return Emulator(folder, cloud.address, env, cloud, server, Admin(cloud, folder))
+    return Emulator(folder, cloud.address, env, cloud, server, Admin(cloud, folder), lock)
+
+
+def _only_one(folder: Path) -> IO[str]:
+    """Two emulators over one state would corrupt it. Raises OSError while another one is alive."""
+    lock = (folder / "emulator.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise OSError(f"an emulated cloud is running over {folder} already") from None
+    return lock

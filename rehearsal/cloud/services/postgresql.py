@@ -46,6 +46,7 @@ class Cluster(Bound, content.InCluster):
         self._check(resource)
         if not request.host_specs:
             raise invalid("host_specs: at least one host is required")
+        self.save(call.cloud, resource)  # what is in it names it
         for number, spec in enumerate(request.host_specs):
             self._host(call, resource, spec, "REPLICA" if number else "MASTER")
         for spec in request.user_specs:
