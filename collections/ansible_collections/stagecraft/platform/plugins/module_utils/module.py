@@ -24,7 +24,7 @@ SECRET_OPTIONS = ("iam_token", "token")
 
 def connection_options() -> dict[str, dict]:
     """The options of every module that say how to reach the cloud, and as whom."""
-    spec: dict[str, dict] = {n: {"type": "str"} for n in VARIABLES if n != "folder"}
+    spec: dict[str, dict] = {n: {"type": "str"} for n in VARIABLES}
     for n in SECRET_OPTIONS:
         spec[n]["no_log"] = True
     for n in ("service_account_key_file", "root_certificates"):
@@ -33,7 +33,6 @@ def connection_options() -> dict[str, dict]:
     spec["auth"] = {"type": "str", "choices": ["auto", *METHODS], "default": "auto"}
     spec["operation_timeout"] = {"type": "int", "default": 1800}
     spec["retry_time"] = {"type": "int", "default": 60}
-    spec["stage_labels"] = {"type": "dict", "default": {}}
     return spec
 
 
@@ -55,6 +54,8 @@ def run(resource: Any) -> None:
         )
     backend = resource.backend(None, resource, {})
     spec = {**connection_options(), **argument_spec(backend)}
+    if "labels" in backend.bound:
+        spec["stage_labels"] = {"type": "dict", "default": {}}
     module = Module(spec, supports_check_mode=True, **relations(backend))
     try:
         session = Session.from_options(module.params)
