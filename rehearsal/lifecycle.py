@@ -22,7 +22,7 @@ from rehearsal.world import WorldError, images, network, postgres_image, shell
 from rehearsal.world.storage import Storage
 
 ROOT = Path(__file__).resolve().parents[1]
-NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+NAME = re.compile(r"[a-z][a-z0-9]{0,30}")  # no hyphen: what carries the prefix of `a` must not be of `a-b`
 API_LIMIT = 120  # seconds; after a restart of the machine the cloud first brings its machines back
 # program: the Debian package that has it
 PROGRAMS = {
@@ -42,7 +42,7 @@ Progress = Callable[[str], None]
 def place_of(name: str) -> Place:
     """Raises WorldError for a name that cannot be part of a namespace's and a container's name."""
     if not NAME.fullmatch(name):
-        raise WorldError(f"{name!r} is no name for a rehearsal: lower case letters, digits and hyphens, at most 31")
+        raise WorldError(f"{name!r} is no name for a rehearsal: lower case letters and digits, at most 31")
     return Place(name)
 
 

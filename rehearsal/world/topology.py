@@ -37,13 +37,13 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Subnet:
-    """`nat`: its route table has a gateway for 0.0.0.0/0. `routes`: (destination, next hop) inside the network."""
+    """`nat`: its route table has a gateway for 0.0.0.0/0. Routes to a machine (next hop addresses) lead nowhere here:
+    machines have no right to forward."""
 
     id: str
     network: str
     ranges: tuple[IPv4Network, ...]
     nat: bool = False
-    routes: tuple[tuple[IPv4Network, IPv4Address], ...] = ()
     domain: str = ""
 
     @property
@@ -101,13 +101,12 @@ def read(cloud: Cloud, others: Iterable[Endpoint] = ()) -> Topology:
 
 
 def _subnet(subnet: Any, table: Any) -> Subnet:
-    routes = [(IPv4Network(route.destination_prefix), route) for route in (table.static_routes if table else ())]
+    routes = table.static_routes if table else ()
     return Subnet(
         id=subnet.id,
         network=subnet.network_id,
         ranges=tuple(IPv4Network(block) for block in subnet.v4_cidr_blocks),
-        nat=any(where == ANYWHERE and route.gateway_id for where, route in routes),
-        routes=tuple((where, IPv4Address(route.next_hop_address)) for where, route in routes if route.next_hop_address),
+        nat=any(IPv4Network(route.destination_prefix) == ANYWHERE and route.gateway_id for route in routes),
         domain=subnet.dhcp_options.domain_name,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 
 from rehearsal.world import topology
 from rehearsal.world.topology import Endpoint, Interface
@@ -35,8 +35,3 @@ def test_what_is_not_an_instance_joins_the_network_and_an_endpoint_of_a_deleted_
 def test_a_gateway_for_some_other_range_is_no_way_out(cloud):
     cloud.messages["RouteTable"][0].static_routes[0].destination_prefix = "172.16.0.0/12"
     assert not topology.read(cloud).subnets["sub-a"].nat
-
-
-def test_routes_to_a_next_hop_are_read(cloud):
-    cloud.messages["RouteTable"][0].static_routes.add(destination_prefix="172.16.0.0/12", next_hop_address="10.0.0.6")
-    assert topology.read(cloud).subnets["sub-a"].routes == ((IPv4Network("172.16.0.0/12"), IPv4Address("10.0.0.6")),)
