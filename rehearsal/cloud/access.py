@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from google.protobuf.message import Message
 from yandex.cloud.access import access_pb2
 
@@ -9,6 +11,10 @@ from rehearsal.cloud import listing
 from rehearsal.cloud.descriptors import operation_types
 from rehearsal.cloud.errors import invalid, not_found
 from rehearsal.cloud.service import Call
+
+if TYPE_CHECKING:
+    from rehearsal.cloud.core import Cloud
+    from rehearsal.cloud.operations import Job
 
 SUBJECTS = ("serviceAccount", "userAccount", "federatedUser", "group", "system")
 Result = access_pb2.AccessBindingsOperationResult
@@ -64,3 +70,6 @@ class Bound:
         response, _ = operation_types(call.method)
         answer = result if response is Result.DESCRIPTOR else None
         return call.operation(self, resource, "bind", answer=answer)
+
+    def work_bind(self, cloud: Cloud, resource: Message, job: Job) -> None:
+        cloud.world.sync_access(cloud)

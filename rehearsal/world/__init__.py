@@ -66,3 +66,6 @@ class World:
         """A static access key (`iam.v1.awscompatibility.AccessKey`) that Object Storage must accept from now on."""
 
     def delete_access_key(self, cloud: Cloud, key: Any) -> None: ...
+
+    def sync_access(self, cloud: Cloud) -> None:
+        """Roles were bound or taken away: let static keys do in Object Storage what their accounts may."""

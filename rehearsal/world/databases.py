@@ -61,12 +61,9 @@ class Databases:
                 self.put_cluster(cloud, cluster)
 
     def put_cluster(self, cloud: Cloud, cluster: Any) -> None:
-        """Make the cluster's host run with the cluster's settings; or stop it, where the cluster is being stopped."""
+        """Make the cluster's host run with the cluster's settings."""
         with self._locks[cluster.id]:
             record, host = self._host(cloud, cluster)
-            if cluster.status in AT_REST:
-                host.stop()
-                return
             if cluster.config.version != VERSION:
                 raise WorldError(f"cluster {cluster.name}: a rehearsal has PostgreSQL {VERSION} only")
             address = self._address(cloud, record)
@@ -78,6 +75,11 @@ class Databases:
                 postgres_objects.prepare(connection)
                 known = _parameters(connection)
             host.configure(postgres_settings.server(_config(cluster), known))
+
+    def stop_cluster(self, cloud: Cloud, cluster: Any) -> None:
+        """End the server; its data stay."""
+        with self._locks[cluster.id]:
+            self._host(cloud, cluster)[1].stop()
 
     def delete_cluster(self, cloud: Cloud, cluster: Any) -> None:
         """Remove the cluster with its data; one that does not exist is fine."""

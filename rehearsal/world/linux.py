@@ -68,6 +68,9 @@ class LinuxWorld(World):
         self.databases.put_cluster(cloud, cluster)
         self.sync_network(cloud)
 
+    def stop_cluster(self, cloud: Cloud, cluster: Any) -> None:
+        self.databases.stop_cluster(cloud, cluster)
+
     def delete_cluster(self, cloud: Cloud, cluster: Any) -> None:
         self.databases.delete_cluster(cloud, cluster)
 
@@ -97,6 +100,9 @@ class LinuxWorld(World):
 
     def delete_access_key(self, cloud: Cloud, key: Any) -> None:
         self.storage.delete_access_key(cloud, key)
+
+    def sync_access(self, cloud: Cloud) -> None:
+        self.storage.sync_access(cloud)
 
 
 def _family(cloud: Cloud, instance: Any) -> str:

@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rehearsal import processes
 from rehearsal.cloud import tls
 from rehearsal.places import STORAGE, Place
-from rehearsal.world import WorldError, s3_settings, seaweed, shell
+from rehearsal.world import WorldError, s3_access, s3_settings, seaweed, shell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from rehearsal.cloud.core import Cloud
 
 DAEMON = "storage"
+ANONYMOUS = "anonymous"  # what the server calls everybody
 ADMIN = "cloud"  # the identity that the cloud's API acts as
 REGION = "ru-central1"
-DATA_ACTIONS = ("Read", "Write", "List", "Tagging")  # what a static key may do; buckets themselves are the API's
+ADMIN_ACTIONS = ("Admin", "Read", "Write", "List", "Tagging")
 START_LIMIT = 30  # seconds
 KEY_LIMIT = 5  # seconds until a new key must be accepted, a deleted one refused
 REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch")
@@ -65,7 +66,7 @@ class Storage:
         for folder in (self._folder, self._folder / "data"):
             folder.mkdir(exist_ok=True, mode=0o700)
         if not self._identities.exists():
-            self._write({ADMIN: _identity(ADMIN, {ADMIN: secrets.token_urlsafe(32)}, ("Admin", *DATA_ACTIONS))})
+            self._write({ADMIN: _identity(ADMIN, {ADMIN: secrets.token_urlsafe(32)}, ADMIN_ACTIONS)})
         certificate, key = tls.issue(
             self._place.cloud,
             [seaweed.HOST_NAME, f"*.{seaweed.HOST_NAME}", str(STORAGE)],
@@ -129,7 +130,7 @@ class Storage:
         def add(identities: dict[str, Any]) -> None:
             account = key.service_account_id
             credentials = {**_credentials(identities.get(account)), key.key_id: secret}
-            identities[account] = _identity(account, credentials, DATA_ACTIONS)
+            identities[account] = _identity(account, credentials, s3_access.actions(cloud, account))
 
         self._change(add)
         self._wait_for_key(key.key_id, secret, accepted=True)
@@ -143,11 +144,21 @@ class Storage:
             credentials = _credentials(identities.get(account))
             secret = credentials.pop(key.key_id, None)
             if secret is not None:
-                identities[account] = _identity(account, credentials, DATA_ACTIONS if credentials else ())
+                identities[account] = _identity(account, credentials, s3_access.actions(cloud, account))
 
         self._change(remove)
         if secret is not None:
             self._wait_for_key(key.key_id, secret, accepted=False)
+
+    def sync_access(self, cloud: Cloud) -> None:
+        """Let every account do what its roles say now."""
+
+        def refresh(identities: dict[str, Any]) -> None:
+            for name, identity in identities.items():
+                if name not in (ADMIN, ANONYMOUS):
+                    identity["actions"] = list(s3_access.actions(cloud, name))
+
+        self._change(refresh)
 
     def _wait_for_key(self, key_id: str, secret: str, *, accepted: bool) -> None:
         deadline = time.monotonic() + KEY_LIMIT
@@ -234,8 +245,8 @@ def _credentials(identity: dict[str, Any] | None) -> dict[str, str]:
 
 
 def _make_public(identities: dict[str, Any], bucket: str, actions: tuple[str, ...]) -> None:
-    """What everybody may do in a bucket; the server calls everybody `anonymous`."""
-    others = [a for a in identities.get("anonymous", {}).get("actions", ()) if a.partition(":")[2] != bucket]
+    """What everybody may do in a bucket."""
+    others = [a for a in identities.get(ANONYMOUS, {}).get("actions", ()) if a.partition(":")[2] != bucket]
     wanted = others + [f"{action}:{bucket}" for action in actions]
-    if wanted or "anonymous" in identities:
-        identities["anonymous"] = _identity("anonymous", {}, wanted)
+    if wanted or ANONYMOUS in identities:
+        identities[ANONYMOUS] = _identity(ANONYMOUS, {}, wanted)
