@@ -69,8 +69,9 @@ class Secret(Bound, Kind):
     transient = False
 
     def on_create(self, call: Call, resource: Message, request: Message) -> None:
-        """The first version comes with the secret, unless it is asked not to."""
-        if not request.HasField("create_version") or request.create_version.value:
+        """The first version comes with the secret where something is in it, unless `create_version` says otherwise."""
+        given = bool(request.version_payload_entries) or request.HasField("password_payload_specification")
+        if request.create_version.value if request.HasField("create_version") else given:
             self.save(call.cloud, resource)
             version = self._version(call, resource, request.version_payload_entries, request.version_description, {})
             resource.current_version.CopyFrom(version)
@@ -82,7 +83,10 @@ class Secret(Bound, Kind):
             spec = secret.password_payload_specification
             entries = {spec.password_key: {"text": generate(spec)}}
         for change in changes:
-            entries[change.key] = _entry(change)
+            if change.WhichOneof("value") is None and change.key in entries:
+                del entries[change.key]  # a key alone takes its entry out
+            else:
+                entries[change.key] = _entry(change)
         if not entries:
             raise invalid("version_payload_entries: a version needs at least one entry")
         kept = json.dumps(entries).encode()
@@ -100,13 +104,12 @@ class Secret(Bound, Kind):
         return version
 
     def add_version(self, call: Call, request: Message) -> Message:
-        """A version that starts from another one's entries where it names one; it becomes the current one."""
+        """A version that starts from another one's entries, the current one's by default; it becomes the current one."""
         secret = self.find(call, request)
         before = type(secret).FromString(secret.SerializeToString())
-        base = {}
         if request.base_version_id:
             self.version_of(call.cloud, secret, request.base_version_id)
-            base = payload(call.cloud, request.base_version_id)
+        base = payload(call.cloud, request.base_version_id or secret.current_version.id)
         version = self._version(call, secret, request.payload_entries, request.description, base)
         secret.current_version.CopyFrom(version)
         self.save(call.cloud, secret)
