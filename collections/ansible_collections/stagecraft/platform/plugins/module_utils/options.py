@@ -90,7 +90,8 @@ def read(resource: Any, values: dict, session: Any, state: str) -> tuple[dict, s
     wrong = strangers(spec, values)
     if wrong:
         return {}, set(), wrong
-    checked = ArgumentSpecValidator(spec, **relations(backend)).validate({"state": state, **values})
+    folder = {"folder": session.folder} if session.folder and "folder" in spec else {}  # an option may name it
+    checked = ArgumentSpecValidator(spec, **relations(backend)).validate({"state": state, **folder, **values})
     return checked.validated_parameters, checked._no_log_values, checked.error_messages
 
 

@@ -13,6 +13,12 @@ class Secrets(Yandex):
     def have(self) -> dict[str, Any]:
         return super().have() | {"entries": [{"key": k} for k in self.raw.current_version.payload_entry_keys]}
 
+    def fill(self, message: Any, values: dict) -> Any:
+        """A secret that gets its entries later begins without a version."""
+        if not values.get("entries") and not values.get("generate"):
+            message.create_version.value = False
+        return super().fill(message, values)
+
     def update(self, wanted: dict, changed: list[str], stop: bool = False) -> None:
         if "entries" in changed:
             texts: dict[str, str | None] = {e["key"]: None for e in self.have()["entries"]}
