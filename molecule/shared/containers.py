@@ -1,0 +1,70 @@
+"""The systemd containers that role tests converge: containers.py up|down NAME..."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from rehearsal.world import shell
+from rehearsal.world.images import ensure
+
+SETTINGS = "/opt/molecule"  # where a container finds what the machine's pip needs
+STARTED = 60  # seconds until systemd must have finished starting
+
+
+def main(verb: str, names: list[str]) -> None:
+    """`up` leaves what is running alone, so that a scenario can be converged again and again."""
+    with ThreadPoolExecutor(4) as pool:
+        if verb == "down":
+            list(
+                pool.map(
+                    lambda name: shell.podman("rm", "--force", "--time", "0", "--volumes", "--ignore", name), names
+                )
+            )
+            return
+        image = ensure("debian-12", print)
+        list(pool.map(lambda name: up(name, image), names))
+
+
+def up(name: str, image: str) -> None:
+    """Start one container and wait for its systemd. SYS_ADMIN makes the sandboxing of units real."""
+    if name in shell.podman("ps", "--format", "{{.Names}}").split():
+        return
+    shell.podman("rm", "--force", "--time", "0", "--volumes", "--ignore", name)
+    scenario = os.environ["STAGECRAFT_MOLECULE_SCENARIO"]
+    shell.podman(
+        *("run", "--detach", "--name", name, "--hostname", name, "--label", f"stagecraft.molecule={scenario}"),
+        *("--systemd", "always", "--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined"),
+        *("--ulimit", "host", "--network", "bridge", *pip_settings(), image, "/sbin/init"),
+    )
+    deadline = time.monotonic() + STARTED
+    while time.monotonic() < deadline:
+        # `degraded` is fine: a unit that cannot run in a container is no concern of the role under test.
+        state = shell.podman("exec", name, "sh", "-c", "systemctl is-system-running || true").strip()
+        if state in ("running", "degraded"):
+            return
+        time.sleep(0.2)
+    raise SystemExit(f"{name}: systemd has not started within {STARTED} s; it says {state!r}")
+
+
+def pip_settings() -> list[str]:
+    """podman's options that give a container the machine's own pip settings, with the files and folders they name."""
+    options = []
+    for name, value in os.environ.items():
+        if not name.startswith("PIP_"):
+            continue
+        if Path(value).exists():
+            inside = f"{SETTINGS}/{name.lower()}"
+            options += ["--volume", f"{value}:{inside}:ro"]
+            value = inside
+        options += ["--env", f"{name}={value}"]
+    return options
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

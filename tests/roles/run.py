@@ -1,0 +1,149 @@
+"""Role tests: every Molecule scenario, two at a time, each with a folder and containers of its own.
+
+    python tests/roles/run.py                     all scenarios
+    python tests/roles/run.py nginx base          these
+    python tests/roles/run.py nginx --only converge --keep    one step; the container stays for a look
+
+A scenario is a folder below molecule/. Its role meets a fresh host in check mode, converges, converges again without a
+change, predicts no change in check mode, and then answers what molecule/<scenario>/test_*.py asks it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SHARED = ROOT / "molecule" / "shared"
+STEPS = ("check", "converge", "idempotence", "check")  # what a recap in the log belongs to, in order
+RECAP = re.compile(r"^\W*sc-molecule-\S+\s+: ok=\d+\s+changed=(\d+)\s", re.MULTILINE)
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+AT_ONCE = 2
+TAIL = 60  # lines of a failed scenario's log that are shown
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one scenario proved, and where the whole story is."""
+
+    name: str
+    passed: int
+    failed: int
+    seconds: float
+    log: Path
+    why: str = ""
+
+
+def main() -> int:
+    known = sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml") if path.parent.name != "default")
+    parser = argparse.ArgumentParser(description="Run the Molecule scenarios of the roles.")
+    parser.add_argument(
+        "scenarios", nargs="*", metavar="SCENARIO", help=f"of {', '.join(known)}; all when none is named"
+    )
+    parser.add_argument(
+        "--only", metavar="STEP", default="test", help="one Molecule command instead of the whole sequence"
+    )
+    parser.add_argument("--keep", action="store_true", help="leave the containers standing")
+    options = parser.parse_args()
+    if unknown := set(options.scenarios) - set(known):
+        parser.error(f"there is no scenario {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    state = Path(os.environ.get("STAGECRAFT_MOLECULE_STATE") or tempfile.gettempdir()) / "stagecraft-molecule"
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        outcomes = []
+        for outcome in pool.map(lambda name: run(name, state, options), options.scenarios or known):
+            outcomes.append(outcome)
+            print(
+                f"{'ok    ' if not outcome.failed else 'FAILED'} {outcome.name:<16} {outcome.seconds:5.0f} s",
+                flush=True,
+            )
+            if outcome.failed:
+                lines = ANSI.sub("", outcome.log.read_text(errors="replace")).splitlines()
+                print("\n".join(lines[-TAIL:]), f"\n{outcome.why}\nfull log: {outcome.log}", sep="\n", flush=True)
+    failed = sum(outcome.failed for outcome in outcomes)
+    print(f"{sum(outcome.passed for outcome in outcomes)} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def run(name: str, state: Path, options: argparse.Namespace) -> Outcome:
+    """One scenario, its output in a log of its own."""
+    log, report = state / f"{name}.log", state / f"{name}.xml"
+    report.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "molecule", "--base-config", str(SHARED / "config.yml")]
+    command += [options.only, "--scenario-name", name, "--no-command-borders"]
+    if options.only == "test":
+        forget(name, state)
+        command.append(f"--destroy={'never' if options.keep else 'always'}")
+    started = time.monotonic()
+    with log.open("w") as file:
+        code = subprocess.run(
+            command, cwd=ROOT, env=environment(name, state), stdout=file, stderr=subprocess.STDOUT, check=False
+        ).returncode
+    seconds = time.monotonic() - started
+    if options.only != "test":
+        return Outcome(name, int(code == 0), int(code != 0), seconds, log)
+    passed, failed = answers(report)
+    recaps = [int(changed) for changed in RECAP.findall(ANSI.sub("", log.read_text(errors="replace")))]
+    why = ""
+    if len(recaps) >= len(STEPS) and recaps[len(STEPS) - 1]:
+        why = "check mode on the converged host predicts a change"
+        failed += 1
+    if code and not failed:
+        failed = 1
+    steps = min(len(recaps), len(STEPS)) - (1 if why or (code and not report.exists()) else 0)
+    return Outcome(name, passed + max(steps, 0), failed, seconds, log, why)
+
+
+def forget(name: str, state: Path) -> None:
+    """A test begins with fresh hosts, whatever an earlier run has left."""
+    shutil.rmtree(state / "molecule" / name, ignore_errors=True)
+    label = f"label=stagecraft.molecule={name}"
+    left = subprocess.run(
+        ["podman", "ps", "--all", "--quiet", "--filter", label], stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.split()
+    if left:
+        subprocess.run(["podman", "rm", "--force", "--time", "0", *left], stdout=subprocess.DEVNULL, check=True)
+
+
+def answers(report: Path) -> tuple[int, int]:
+    """Passed and failed tests of a JUnit report; nothing when the scenario did not get that far."""
+    if not report.exists():
+        return 0, 0
+    suites = ET.parse(report).getroot().iter("testsuite")
+    total = failed = 0
+    for suite in suites:
+        total += int(suite.get("tests", 0)) - int(suite.get("skipped", 0))
+        failed += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+    return total - failed, failed
+
+
+def environment(name: str, state: Path) -> dict[str, str]:
+    """What Molecule, Ansible and the scenario's playbooks read."""
+    collections = f"{ROOT / 'collections'}:{sysconfig.get_path('purelib')}"
+    return {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "ANSIBLE_COLLECTIONS_PATH": collections,
+        "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
+        "COLUMNS": "160",
+        "ANSIBLE_HOME": str(state / "ansible"),
+        "CONTAINERS_CONF": str(ROOT / "rehearsal" / "world" / "containers.conf"),
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(state / "molecule" / name),
+        "STAGECRAFT_MOLECULE_SCENARIO": name,
+        "STAGECRAFT_MOLECULE_STATE": str(state),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
