@@ -46,6 +46,19 @@ class Disk(Bound, Kind):
             raise refused(f"Disk {resource.id} is attached to instance {resource.instance_ids[0]}")
 
 
+class Snapshot(Bound, Kind):
+    api = "compute.v1.Snapshot"
+    prefix = "fd8"
+    pattern = NAMES
+    required = ("folder_id", "disk_id")
+    transient = False
+
+    def on_create(self, call: Call, resource: Message, request: Message) -> None:
+        """Fill in what the API reads from the disk."""
+        disk = call.cloud.get("compute.v1.Disk", request.disk_id)
+        resource.source_disk_id, resource.disk_size = disk.id, disk.size
+
+
 class Image(Bound, Kind):
     """Public images of the folder `standard-images`."""
 
@@ -88,4 +101,4 @@ class DiskTypes(Service):
         return answer
 
 
-SERVICES = (Disk, Image, Zones, DiskTypes, compute_instance.Instance)
+SERVICES = (Disk, Snapshot, Image, Zones, DiskTypes, compute_instance.Instance)
