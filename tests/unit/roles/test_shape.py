@@ -43,7 +43,7 @@ def test_defaults_are_what_the_specification_says(role):
 def test_an_option_is_required_or_has_a_default_or_may_be_left_out_on_purpose(role):
     for name, option in options(role).items():
         assert option.get("description"), f"{name} has no description"
-        assert option.get("required") is not ("default" in option) or option.get("no_log"), (
+        assert bool(option.get("required")) is not ("default" in option) or option.get("no_log"), (
             f"{name}: required and default exclude each other, and one of them is there (a secret may have neither)"
         )
 

@@ -15,6 +15,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
+from ansible_collections.stagecraft.platform.plugins.plugin_utils.config_tree_lines import failing_line
+from jinja2 import TemplateSyntaxError
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 WORD = re.compile(r"[^\s\"'`=:,;(){}\[\]<>]{4,}")  # what counts as one word of a secret file
@@ -131,10 +133,15 @@ class ActionModule(ActionBase):
 
     def _render(self, source: str, text: str, path: str, item: Any) -> str:
         self.templar.available_variables = self.vars if item is None else {**self.vars, "item": item}
+
+        def render(some: str) -> object:
+            return self.templar.template(trust_as_template(some), escape_backslashes=False, overrides=JINJA)
+
         try:
-            rendered = self.templar.template(trust_as_template(text), escape_backslashes=False, overrides=JINJA)
+            rendered = render(text)
         except Exception as error:
-            raise AnsibleActionFail(f"{source}, line {_line(error)} (for {path}): {_reason(error)}") from error
+            line = _syntax_line(error) or failing_line(text, render)
+            raise AnsibleActionFail(f"{source}, line {line} (for {path}): {_reason(error)}") from None
         return "" if rendered is None else str(rendered)
 
 
@@ -175,20 +182,13 @@ def _words(content: bytes) -> set[str]:
     return set(WORD.findall(content.decode(errors="replace")))
 
 
-def _line(error: BaseException) -> str:
-    """The line of the template where rendering failed: Jinja puts it into the error or into its rewritten traceback."""
-    found = "?"
-    cause: BaseException | None = error
-    while cause is not None:
-        if getattr(cause, "lineno", None):
-            return str(cause.lineno)
-        frame = cause.__traceback__
-        while frame is not None:
-            if frame.tb_frame.f_code.co_filename.startswith("<"):
-                found = str(frame.tb_lineno)
-            frame = frame.tb_next
-        cause = cause.__cause__ or cause.__context__
-    return found
+def _syntax_line(error: BaseException | None) -> int | None:
+    """The line of a syntax error, which Jinja knows."""
+    while error is not None:
+        if isinstance(error, TemplateSyntaxError):
+            return error.lineno
+        error = error.__cause__
+    return None
 
 
 def _reason(error: BaseException) -> str:
