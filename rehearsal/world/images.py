@@ -104,7 +104,7 @@ def _exists(image: str) -> bool:
 
 def _bootstrap(recipe: Recipe, folder: Path, archive: Path, progress: Callable[[str], None]) -> None:
     sources, fresh = folder / f"{archive.stem}.sources", archive.with_suffix(".part.tar")
-    sources.write_text(_mirror(recipe.suite))
+    sources.write_text(mirror(recipe.suite))
     hooks = []
     for number, (path, text) in enumerate(recipe.files):
         local = folder / f"{archive.stem}.file{number}"
@@ -128,7 +128,7 @@ def _bootstrap(recipe: Recipe, folder: Path, archive: Path, progress: Callable[[
     fresh.rename(archive)
 
 
-def _mirror(suite: str) -> str:
+def mirror(suite: str) -> str:
     """The machine's own package sources where it runs the same Debian (a mirror near it), else Debian's."""
     own = Path("/etc/apt/sources.list.d/debian.sources")
     same = platform.freedesktop_os_release().get("VERSION_CODENAME") == suite
