@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -16,9 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import postgres as postgres_module
 import pytest
+
+import postgres as postgres_module
 import triton_peer
+from inference_api.database import migrate
+from inference_api.keys import set_key
+from inference_api.settings import load
 from postgres import PASSWORD, Postgres
 from tls import Authority, Pair
 
@@ -176,8 +181,9 @@ def command(
 @pytest.fixture
 def migrated(environment: dict[str, str]) -> dict[str, str]:
     """The environment, with the schema made and KEY set for the client `tester`."""
-    command(environment, "migrate")
-    command(environment, "keys", "set", "tester", stdin=KEY + "\n")
+    settings = load(environment)
+    migrate(settings)
+    set_key(settings, "tester", KEY.encode())
     return environment
 
 
@@ -193,13 +199,18 @@ class Api:
             "INFERENCE_API_TLS_CERTIFICATE_FILE": str(certificate.certificate),
             "INFERENCE_API_TLS_KEY_FILE": str(certificate.key),
         }
+        self.context = ssl.create_default_context(cafile=ca)
+        self.renew()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def renew(self) -> None:
+        """A client without open connections."""
         self.client = httpx.Client(
             base_url=f"https://localhost:{self.port}",
-            verify=str(ca),
+            verify=self.context,
             headers={"authorization": f"Bearer {KEY}"},
             timeout=20,
         )
-        self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, **settings: object) -> Api:
         """Start it, and wait until it answers at all."""
@@ -255,9 +266,7 @@ class Api:
 
 
 @pytest.fixture
-def api(
-    migrated: dict[str, str], server_certificate: Pair, authority: Authority, tmp_path: Path
-) -> Iterator[Api]:
+def api(migrated: dict[str, str], server_certificate: Pair, authority: Authority, tmp_path: Path) -> Iterator[Api]:
     """A service that is not started yet."""
     made = Api(migrated, server_certificate, authority.certificate, tmp_path / "log")
     yield made

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import psycopg
+
 from tls import Authority
 
 BINARIES = Path("/usr/lib/postgresql/15/bin")

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+
 from conftest import Api, Peer, command, until
 from postgres import Postgres
 from triton_peer import DIGITS, POISON, digits
@@ -118,9 +119,11 @@ def test_metrics_count_what_all_workers_did(api: Api, workers: int) -> None:
     with ThreadPoolExecutor(8) as threads:
         codes = list(
             threads.map(
-                lambda row: api.client.post(
-                    "/v1/predict/digits", json={"inputs": row.tolist()}, headers={"connection": "close"}
-                ).status_code,
+                lambda row: (
+                    api.client.post(
+                        "/v1/predict/digits", json={"inputs": row.tolist()}, headers={"connection": "close"}
+                    ).status_code
+                ),
                 ROWS,
             )
         )
@@ -130,5 +133,5 @@ def test_metrics_count_what_all_workers_did(api: Api, workers: int) -> None:
     assert api.metric('inference_api_requests_total{model="digits",code="422"}') == 1
     assert api.metric('inference_api_request_seconds_count{model="digits"}') == 41
     assert api.metric('inference_api_request_seconds_bucket{model="digits",le="+Inf"}') == 41
-    assert api.metric("inference_api_triton_up") == workers
+    until(lambda: api.metric("inference_api_triton_up") == workers, 5)
     assert len(list((api.log.parent / "state").glob("worker-*"))) == workers

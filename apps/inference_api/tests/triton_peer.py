@@ -91,17 +91,17 @@ class Service(service_pb2_grpc.GRPCInferenceServiceServicer):
             context.abort(grpc.StatusCode.NOT_FOUND, f"Request for unknown model: '{name}' version {version}")
         return version, MODELS[name]
 
-    def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
+    def ServerReady(self, request: Any, context: Any) -> Any:
         return service_pb2.ServerReadyResponse(ready=True)
 
-    def RepositoryIndex(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def RepositoryIndex(self, request: Any, context: Any) -> Any:
         answer = service_pb2.RepositoryIndexResponse()
         for name, model in MODELS.items():
             for version in model[0] if name not in self.hidden else ():
                 answer.models.add(name=name, version=version, state="READY")
         return answer
 
-    def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def ModelMetadata(self, request: Any, context: Any) -> Any:
         _, model = self._model(request.name, request.version, context)
         answer = service_pb2.ModelMetadataResponse(name=request.name, versions=model[0], platform="numpy")
         for field, tensors in ((answer.inputs, model[1]), (answer.outputs, model[2])):
@@ -109,12 +109,12 @@ class Service(service_pb2_grpc.GRPCInferenceServiceServicer):
                 field.add(name=name, datatype=datatype, shape=shape)
         return answer
 
-    def ModelConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def ModelConfig(self, request: Any, context: Any) -> Any:
         _, model = self._model(request.name, request.version, context)
         config = model_config_pb2.ModelConfig(name=request.name, max_batch_size=model[3])
         return service_pb2.ModelConfigResponse(config=config)
 
-    def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def ModelInfer(self, request: Any, context: Any) -> Any:
         version, (_, inputs, outputs, rows_limit, function) = self._model(
             request.model_name, request.model_version, context
         )

@@ -115,6 +115,8 @@ class InferCodec:
 def decoded(decode: Callable[[bytes], Outside], body: bytes) -> Outside:
     """What the decoder reads; Problem 422 with its words."""
     try:
+        if not body.isascii():
+            body.decode()  # the decoder looks at the outside only and would leave this for later
         return decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid(f"The body is not the JSON that is wanted: {error}") from error

@@ -11,6 +11,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+np.seterr(over="ignore")  # a number too large for its type is looked for below, and is the client's error
+
 Array = NDArray[Any]
 
 NUMPY_TYPES: dict[str, Any] = {

@@ -1,0 +1,159 @@
+"""Both doors, the quick one in front of the router and FastAPI's own, must keep the same contract."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from conftest import KEY
+from inference_api.app import create_app
+from inference_api.front import Front
+from inference_api.settings import load
+
+ROW = [float(number % 17) for number in range(64)]
+TENSOR = {"name": "image", "shape": [1, 64], "datatype": "FP32", "data": ROW}
+V1, V2 = "/v1/predict/digits", "/v2/models/digits/infer"
+LIMIT = 20_000
+
+
+def infer(**changes: Any) -> dict[str, Any]:
+    """An inference request whose tensor was changed."""
+    return {"inputs": [{**TENSOR, **changes}]}
+
+
+# name: path, body (JSON, or bytes as they are), the status that both must give, and the problem's kind
+CASES: dict[str, tuple[str, Any, int, str]] = {
+    "rows": (V1, {"inputs": [ROW, ROW]}, 200, ""),
+    "one row": (V1, {"inputs": ROW}, 200, ""),
+    "whole numbers": (V1, {"inputs": [[1] * 64]}, 200, ""),
+    "version": (V1, {"inputs": ROW, "version": "1"}, 200, ""),
+    "version as a number": (V1, {"inputs": ROW, "version": 1}, 200, ""),
+    "strings": ("/v1/predict/words", {"inputs": [["a"], ["ß"]]}, 200, ""),
+    "not batched": ("/v1/predict/image", {"inputs": [[1, 2, 3, 4]] * 4}, 200, ""),
+    "unknown version": (V1, {"inputs": ROW, "version": "9"}, 404, "unknown-model"),
+    "unknown model": ("/v1/predict/nothing", {"inputs": ROW}, 404, "unknown-model"),
+    "two inputs": ("/v1/predict/pair", {"inputs": [[1, 2]]}, 422, "invalid-request"),
+    "not JSON": (V1, b"{", 422, "invalid-request"),
+    "empty": (V1, b"", 422, "invalid-request"),
+    "not UTF-8": (V1, b'{"inputs": ["\xff"]}', 422, "invalid-request"),
+    "deep": (V1, b'{"inputs":' + b"[" * 5000 + b"]" * 5000 + b"}", 422, "invalid-request"),
+    "a list": (V1, [ROW], 422, "invalid-request"),
+    "no inputs": (V1, {}, 422, "invalid-request"),
+    "unknown field": (V1, {"inputs": ROW, "verison": "1"}, 422, "invalid-request"),
+    "short row": (V1, {"inputs": ROW[:63]}, 422, "invalid-request"),
+    "ragged": (V1, {"inputs": [ROW, ROW[:5]]}, 422, "invalid-request"),
+    "no rows": (V1, {"inputs": []}, 422, "invalid-request"),
+    "too deep": (V1, {"inputs": [[ROW]]}, 422, "invalid-request"),
+    "strings for numbers": (V1, {"inputs": [["1"] * 64]}, 422, "invalid-request"),
+    "nulls": (V1, {"inputs": [[None] * 64]}, 422, "invalid-request"),
+    "booleans": (V1, {"inputs": [[True] * 64]}, 422, "invalid-request"),
+    "a number too large": (V1, {"inputs": [[1e39, *ROW[1:]]]}, 422, "invalid-request"),
+    "too many rows": (V1, {"inputs": [ROW] * 33}, 422, "invalid-request"),
+    "too large": (V1, {"inputs": [ROW] * 200}, 413, "body-too-large"),
+    "infer": (V2, infer(), 200, ""),
+    "infer nested": (V2, infer(data=[ROW]), 200, ""),
+    "infer a version": ("/v2/models/digits/versions/1/infer", infer(), 200, ""),
+    "infer with id and output": (V2, {**infer(), "id": "7", "outputs": [{"name": "label"}]}, 200, ""),
+    "infer without binary": (V2, {**infer(), "parameters": {"binary_data_output": False}}, 200, ""),
+    "infer binary": (V2, infer(parameters={"binary_data_size": 256}), 422, "invalid-request"),
+    "infer wrong datatype": (V2, infer(datatype="FP64"), 422, "invalid-request"),
+    "infer wrong shape": (V2, infer(shape=[1, 63]), 422, "invalid-request"),
+    "infer negative shape": (V2, infer(shape=[-1, 64]), 422, "invalid-request"),
+    "infer shape and data disagree": (V2, infer(shape=[2, 64]), 422, "invalid-request"),
+    "infer unknown input": (V2, infer(name="picture"), 422, "invalid-request"),
+    "infer no input": (V2, {"inputs": []}, 422, "invalid-request"),
+    "infer unknown output": (V2, {**infer(), "outputs": [{"name": "x"}]}, 422, "invalid-request"),
+    "infer unknown version": ("/v2/models/digits/versions/9/infer", infer(), 404, "unknown-model"),
+    "infer too large": (V2, infer(data=[ROW] * 200), 413, "body-too-large"),
+    "infer integers": (
+        "/v2/models/pair/infer",
+        {"inputs": [{"name": n, "shape": [1, 2], "datatype": "INT64", "data": [1, 2]} for n in ("left", "right")]},
+        200,
+        "",
+    ),
+    "infer fractions for integers": (
+        "/v2/models/pair/infer",
+        {"inputs": [{"name": n, "shape": [1, 2], "datatype": "INT64", "data": [1.5, 2]} for n in ("left", "right")]},
+        422,
+        "invalid-request",
+    ),
+    "infer other rows": (
+        "/v2/models/pair/infer",
+        {
+            "inputs": [
+                {"name": "left", "shape": [1, 2], "datatype": "INT64", "data": [1, 2]},
+                {"name": "right", "shape": [2, 2], "datatype": "INT64", "data": [1, 2, 3, 4]},
+            ]
+        },
+        422,
+        "invalid-request",
+    ),
+}
+KEYS = {"no key": {}, "wrong key": {"authorization": f"Bearer {KEY}x"}, "no bearer": {"authorization": f"Basic {KEY}"}}
+
+
+async def _ask(app: Any, path: str, body: Any, headers: dict[str, str]) -> httpx.Response:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
+        content = {"content": body} if isinstance(body, bytes) else {"json": body}
+        return await client.post(path, headers={"x-request-id": "test-1", **headers}, **content)
+
+
+def _contract(answer: httpx.Response) -> dict[str, Any]:
+    """What a client may rely on: everything but ids and the words of a complaint."""
+    document = answer.json()
+    for field in ("detail", "error"):
+        if field in document and answer.status_code == 422:
+            assert document[field]
+            del document[field]
+    if document.get("id") != "7":
+        document.pop("id", None)
+    headers = {name: value for name, value in answer.headers.items() if name not in ("content-length", "date")}
+    return {"status": answer.status_code, "headers": headers, "document": document}
+
+
+async def _answers(
+    cases: dict[str, tuple[str, Any, dict[str, str]]],
+) -> dict[str, tuple[httpx.Response, httpx.Response]]:
+    """What the quick and the routed door answer to each (path, body, headers)."""
+    app: FastAPI = create_app(load())
+    async with app.router.lifespan_context(app):
+        service = app.state.service
+        while not service.state()[0]:
+            await asyncio.sleep(0.02)
+        front = Front(app, service)
+        return {name: (await _ask(front, *case), await _ask(app, *case)) for name, case in cases.items()}
+
+
+@pytest.fixture
+def loaded(migrated: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings are this process's own."""
+    for name, value in {**migrated, "INFERENCE_API_BODY_LIMIT_BYTES": str(LIMIT)}.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("loaded")
+def test_both_doors_agree() -> None:
+    headers = {"authorization": f"Bearer {KEY}"}
+    answers = asyncio.run(_answers({name: (case[0], case[1], headers) for name, case in CASES.items()}))
+    for name, (quick, routed) in answers.items():
+        path, _, status, kind = CASES[name]
+        assert _contract(quick) == _contract(routed), name
+        assert quick.status_code == status, (name, quick.text)
+        assert quick.headers["x-request-id"] == "test-1"
+        if kind:
+            document = quick.json()
+            assert quick.headers["content-type"] == "application/problem+json"
+            assert document["type"] == f"urn:inference-api:problem:{kind}", name
+            assert (document["status"], document["instance"], document["request_id"]) == (status, path, "test-1")
+
+
+@pytest.mark.usefixtures("loaded")
+def test_both_doors_are_closed_without_a_key() -> None:
+    answers = asyncio.run(_answers({name: (V1, {"inputs": ROW}, headers) for name, headers in KEYS.items()}))
+    for name, (quick, routed) in answers.items():
+        assert _contract(quick) == _contract(routed), name
+        assert quick.status_code == 401 and quick.headers["www-authenticate"].startswith("Bearer")

@@ -1,0 +1,194 @@
+"""Triton or PostgreSQL goes away and comes back; the service is stopped; nothing that should stay is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import httpx
+
+from conftest import Api, Peer, until
+from postgres import Postgres
+
+ROW = [1.0] * 64
+
+
+def recorded(postgres: Postgres, database: str) -> set[str]:
+    """The ids on record."""
+    return {row[0] for row in postgres.query("SELECT id::text FROM inference_api.predictions", database=database)}
+
+
+def predicted(api: Api, count: int) -> set[str]:
+    """The ids of that many new predictions."""
+    answers = [api.predict(ROW) for _ in range(count)]
+    assert {answer.status_code for answer in answers} == {200}
+    return {answer.json()["id"] for answer in answers}
+
+
+def test_postgresql_goes_away_and_comes_back(api: Api, postgres: Postgres, database: str) -> None:
+    api.start().ready()
+    ids = predicted(api, 5)
+    until(lambda: recorded(postgres, database) == ids)
+    postgres.stop()
+    ids |= predicted(api, 20)
+    until(lambda: api.metric("inference_api_records_spooled_total") == 20)
+    state = api.client.get("/readyz")
+    assert state.status_code == 200 and state.json() == {"status": "degraded", "waiting_for": ["postgresql"]}
+    assert api.metric("inference_api_spool_bytes") > 0
+    postgres.start()
+    until(lambda: recorded(postgres, database) == ids)
+    until(lambda: api.client.get("/readyz").json()["status"] == "ready")
+    until(lambda: api.metric("inference_api_spool_bytes") == 0)
+    assert api.metric("inference_api_records_lost_total") == 0
+
+
+def test_postgresql_that_hangs_holds_nobody_up(api: Api, postgres: Postgres, database: str) -> None:
+    api.start(database_timeout_seconds=1).ready()
+    ids = predicted(api, 1)
+    until(lambda: recorded(postgres, database) == ids)
+    processes = [
+        int(pid)
+        for (pid,) in postgres.query(
+            f"SELECT pid FROM pg_stat_activity WHERE datname = '{database}' AND application_name = 'inference-api'"
+        )
+    ]
+    postmaster = int((postgres.folder / "postmaster.pid").read_text().split()[0])
+    try:
+        for process in (postmaster, *processes):
+            os.kill(process, signal.SIGSTOP)
+        ids |= predicted(api, 5)
+        until(lambda: api.metric("inference_api_records_spooled_total") == 5)
+        assert api.answers("/healthz")
+    finally:
+        for process in (*processes, postmaster):
+            os.kill(process, signal.SIGCONT)
+    until(lambda: recorded(postgres, database) == ids)
+
+
+def test_without_postgresql_at_the_start_nobody_is_let_in_until_it_is_there(
+    api: Api, postgres: Postgres, database: str
+) -> None:
+    postgres.stop()
+    api.start()
+    until(lambda: api.client.get("/readyz").json().get("waiting_for") == ["postgresql"])
+    answer = api.predict(ROW)
+    assert answer.status_code == 503 and answer.json()["waiting_for"] == ["postgresql"]
+    postgres.start()
+    api.ready()
+    assert api.predict(ROW).status_code == 200
+
+
+def test_triton_goes_away_and_comes_back(api: Api, triton: Peer) -> None:
+    api.start().ready()
+    triton.stop()
+    answer = api.predict(ROW)
+    assert answer.status_code == 503 and int(answer.headers["retry-after"]) >= 1
+    assert answer.json()["waiting_for"] == ["triton"]
+    until(lambda: api.client.get("/readyz").status_code == 503)
+    assert "triton" in api.client.get("/readyz").json()["waiting_for"]
+    triton.start()
+    until(lambda: api.predict(ROW).status_code == 200, 10)
+    api.ready()
+
+
+def test_a_model_that_is_waited_for(api: Api, triton: Peer) -> None:
+    triton.service.hidden = {"digits"}
+    api.start(models="digits")
+    until(lambda: api.client.get("/readyz").json().get("waiting_for") == ["models"])
+    assert api.predict(ROW).json()["waiting_for"] == ["models"]
+    triton.service.hidden = set()
+    api.ready()
+    assert api.predict(ROW).status_code == 200
+
+
+def test_a_clean_stop_loses_nothing(api: Api, postgres: Postgres, database: str, triton: Peer) -> None:
+    api.start(workers=2, records_flush_seconds=60).ready()
+    triton.service.delay = 0.02
+    ids: set[str] = set()
+    lock = threading.Lock()
+
+    def ask() -> None:
+        with httpx.Client(verify=api.context, base_url=api.client.base_url, headers=api.client.headers) as client:
+            while True:
+                try:
+                    answer = client.post("/v1/predict/digits", json={"inputs": ROW})
+                except httpx.TransportError:
+                    return
+                assert answer.status_code == 200
+                with lock:
+                    ids.add(answer.json()["id"])
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(1)
+    assert api.stop() == 0
+    for thread in threads:
+        thread.join()
+    assert len(ids) > 20
+    assert ids <= recorded(postgres, database)
+
+
+def test_a_stop_without_postgresql_leaves_the_records_to_the_next_start(
+    api: Api, postgres: Postgres, database: str
+) -> None:
+    api.start(workers=3, records_flush_seconds=60).ready()
+    ids = predicted(api, 30)
+    postgres.stop()
+    assert api.stop() == 0
+    postgres.start()
+    api.start(workers=1).ready()  # fewer workers: what the others left is adopted
+    until(lambda: recorded(postgres, database) == ids)
+
+
+def test_what_was_written_but_not_confirmed_is_not_written_twice(
+    api: Api, postgres: Postgres, database: str, tmp_path: Path
+) -> None:
+    api.start().ready()
+    postgres.stop()
+    ids = predicted(api, 8)
+    until(lambda: api.metric("inference_api_records_spooled_total") == 8)
+    spool = tmp_path / "state" / "worker-0" / "spool-1"
+    kept = spool.read_bytes()
+    postgres.start()
+    until(lambda: recorded(postgres, database) == ids)
+    api.stop()
+    spool.write_bytes(kept)  # as a crash between the write and its confirmation leaves it
+    api.start()
+    until(lambda: spool.stat().st_size == 0)
+    assert recorded(postgres, database) == ids
+
+
+def test_a_full_spool_counts_what_it_cannot_keep(api: Api, postgres: Postgres, database: str) -> None:
+    api.start(spool_limit_bytes=2000).ready()
+    postgres.stop()
+    ids = predicted(api, 30)
+    until(lambda: api.metric('inference_api_records_lost_total{reason="spool_full"}') > 0)
+    lost = until(
+        lambda: (
+            api.metric("inference_api_records_spooled_total") + api.metric("inference_api_records_lost_total") == 30
+            and api.metric("inference_api_records_lost_total")
+        )
+    )
+    postgres.start()
+    until(lambda: len(recorded(postgres, database)) == 30 - lost)
+    assert recorded(postgres, database) < ids
+
+
+def test_a_killed_worker_is_replaced_and_goes_on_counting(api: Api) -> None:
+    api.start(workers=2).ready()
+    predicted(api, 10)
+    before = api.metric("inference_api_requests_total")
+    folders = (api.log.parent / "state").glob("worker-*/lock")
+    os.kill(int(next(folders).read_text()), signal.SIGKILL)
+    time.sleep(1)
+    api.ready()
+    api.client.close()
+    api.renew()
+    assert api.metric("inference_api_requests_total") == before
+    predicted(api, 5)
+    assert api.metric("inference_api_requests_total") == before + 5
+    assert len(list((api.log.parent / "state").glob("worker-*"))) == 2
