@@ -85,9 +85,7 @@ class Run:
         got = self.session.resolve(target, {**scope, "name": name}, f.take)
         if got is None:
             if not self.check and self.state == "present":
-                raise Fail(
-                    f"{f.name}: {target.title} {name} does not exist: declare it in the same list, or create it first"
-                )
+                raise Fail(f"{f.name}: there is no {target.kind} {name}: declare it in the same list, or create it first")
             self.missing.add(f"{target.kind} {name}")
             got = Unknown(f"{target.kind} {name}")
         if not isinstance(got, list):
@@ -156,9 +154,9 @@ class Run:
             raise Fail(f"{', '.join(plan.stopping)} can change only while it is stopped: allow_stopping: true stops it")
 
     def defaults(self) -> dict[str, Any]:
-        return {
-            n: plain(b, b.field.default, self.resolve) for n, b in self.bound.items() if b.field.default is not None
-        }
+        """What is sent at creation where the user says nothing."""
+        given = {n: b for n, b in self.bound.items() if b.field.default is not None and not b.field.key}
+        return {n: plain(b, b.field.default, self.resolve) for n, b in given.items()}
 
     # ---- doing ----
     def carry_out(self, plan: Plan) -> None:
