@@ -184,7 +184,7 @@ def module_text(resource: Resource, home: ModuleType, constant: str) -> str:
     """The whole file of one module."""
     dump = functools.partial(yaml.safe_dump, sort_keys=False, width=110, allow_unicode=True)
     task = {
-        "name": a(resource.title).capitalize(),
+        "name": a(resource.title)[:1].upper() + a(resource.title)[1:],
         f"stagecraft.platform.{resource.name}": yaml.safe_load(resource.example),
     }
     return MODULE.format(

@@ -8,6 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 
+# what a service is called where the noun alone says too little
+PRODUCTS = {"dns": "DNS", "lockbox": "Lockbox", "postgresql": "PostgreSQL", "storage": "Object Storage"}
+
+
 class Fail(Exception):
     """An error for the user: what went wrong and what to do. `item` is the declaration that it happened in."""
 
@@ -88,7 +92,9 @@ class Resource:
 
     @property
     def title(self) -> str:
-        return self.kind.split("_", 1)[1].replace("_", " ")
+        """What documentation calls it."""
+        service, _, noun = self.kind.partition("_")
+        return f"{PRODUCTS.get(service, '')} {noun.replace('_', ' ')}".strip()
 
     @property
     def name(self) -> str:

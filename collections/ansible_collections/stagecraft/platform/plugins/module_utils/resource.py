@@ -85,7 +85,9 @@ class Run:
         got = self.session.resolve(target, {**scope, "name": name}, f.take)
         if got is None:
             if not self.check and self.state == "present":
-                raise Fail(f"{f.name}: there is no {target.kind} {name}: declare it in the same list, or create it first")
+                raise Fail(
+                    f"{f.name}: there is no {target.kind} {name}: declare it in the same list, or create it first"
+                )
             self.missing.add(f"{target.kind} {name}")
             got = Unknown(f"{target.kind} {name}")
         if not isinstance(got, list):

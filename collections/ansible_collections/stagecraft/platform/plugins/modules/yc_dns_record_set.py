@@ -5,9 +5,9 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: yc_dns_record_set
-short_description: Manage a record set of Yandex Cloud
+short_description: Manage a DNS record set of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a record set.
+- Creates, changes, deletes and looks at a DNS record set.
 - What is not set is left alone; what is empty is cleared.
 author:
 - Stagecraft
@@ -18,7 +18,7 @@ extends_documentation_fragment:
 options:
   dns_zone:
     description:
-    - Name of the zone.
+    - Name of the DNS zone.
     type: str
     required: true
   name:
@@ -71,7 +71,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: A record set
+- name: A DNS record set
   stagecraft.platform.yc_dns_record_set:
     dns_zone: internal
     name: api.stage.internal.
@@ -88,7 +88,7 @@ exists:
   returned: success
   type: bool
 record_set:
-  description: The record set as the API has it.
+  description: The DNS record set as the API has it.
   returned: when it exists
   type: dict
   contains:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: yc_dns_zone
-short_description: Manage a zone of Yandex Cloud
+short_description: Manage a DNS zone of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a zone.
+- Creates, changes, deletes and looks at a DNS zone.
 - What is not set is left alone; what is empty is cleared.
 author:
 - Stagecraft
@@ -81,7 +81,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: A zone
+- name: A DNS zone
   stagecraft.platform.yc_dns_zone:
     name: internal
     zone: stage.internal.
@@ -95,7 +95,7 @@ exists:
   returned: success
   type: bool
 dns_zone:
-  description: The zone as the API has it.
+  description: The DNS zone as the API has it.
   returned: when it exists
   type: dict
   contains:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: yc_lockbox_secret
-short_description: Manage a secret of Yandex Cloud
+short_description: Manage a Lockbox secret of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a secret.
+- Creates, changes, deletes and looks at a Lockbox secret.
 - What is not set is left alone; what is empty is cleared.
 - Without C(entries) and C(generate) it is an empty secret, for what stores its own entries there.
 author:
@@ -42,7 +42,6 @@ options:
   entries:
     description:
     - All the entries, compared by their keys. Values are sent when a key is new or with O(update_secrets).
-    - Cannot be changed later.
     type: list
     elements: dict
     suboptions:
@@ -106,11 +105,6 @@ options:
     - absent
     - info
     default: present
-  replace:
-    description:
-    - Delete it and create it again where an option that cannot be changed differs.
-    type: bool
-    default: false
   update_secrets:
     description:
     - Send secrets to an existing resource too; they are never compared.
@@ -130,7 +124,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: A secret
+- name: A Lockbox secret
   stagecraft.platform.yc_lockbox_secret:
     name: database
     generate:
@@ -145,7 +139,7 @@ exists:
   returned: success
   type: bool
 secret:
-  description: The secret as the API has it.
+  description: The Lockbox secret as the API has it.
   returned: when it exists
   type: dict
   contains:

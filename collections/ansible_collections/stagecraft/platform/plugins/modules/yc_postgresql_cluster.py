@@ -5,9 +5,9 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: yc_postgresql_cluster
-short_description: Manage a cluster of Yandex Cloud
+short_description: Manage a PostgreSQL cluster of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a cluster.
+- Creates, changes, deletes and looks at a PostgreSQL cluster.
 - What is not set is left alone; what is empty is cleared.
 author:
 - Stagecraft
@@ -162,7 +162,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: A cluster
+- name: A PostgreSQL cluster
   stagecraft.platform.yc_postgresql_cluster:
     name: pg
     network: main
@@ -183,7 +183,7 @@ exists:
   returned: success
   type: bool
 cluster:
-  description: The cluster as the API has it.
+  description: The PostgreSQL cluster as the API has it.
   returned: when it exists
   type: dict
   contains:

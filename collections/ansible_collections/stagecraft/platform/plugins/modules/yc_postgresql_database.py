@@ -5,9 +5,9 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: yc_postgresql_database
-short_description: Manage a database of Yandex Cloud
+short_description: Manage a PostgreSQL database of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a database.
+- Creates, changes, deletes and looks at a PostgreSQL database.
 - What is not set is left alone; what is empty is cleared.
 author:
 - Stagecraft
@@ -18,7 +18,7 @@ extends_documentation_fragment:
 options:
   cluster:
     description:
-    - Name of the cluster.
+    - Name of the PostgreSQL cluster.
     type: str
     required: true
   name:
@@ -32,7 +32,7 @@ options:
     type: bool
   owner:
     description:
-    - Name of the user.
+    - Name of the PostgreSQL user.
     - Needed at creation.
     type: str
   extensions:
@@ -86,7 +86,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: A database
+- name: A PostgreSQL database
   stagecraft.platform.yc_postgresql_database:
     cluster: pg
     name: app
@@ -101,7 +101,7 @@ exists:
   returned: success
   type: bool
 database:
-  description: The database as the API has it.
+  description: The PostgreSQL database as the API has it.
   returned: when it exists
   type: dict
   contains:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: yc_postgresql_user
-short_description: Manage a user of Yandex Cloud
+short_description: Manage a PostgreSQL user of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a user.
+- Creates, changes, deletes and looks at a PostgreSQL user.
 - What is not set is left alone; what is empty is cleared.
 author:
 - Stagecraft
@@ -18,7 +18,7 @@ extends_documentation_fragment:
 options:
   cluster:
     description:
-    - Name of the cluster.
+    - Name of the PostgreSQL cluster.
     type: str
     required: true
   name:
@@ -56,7 +56,7 @@ options:
     suboptions:
       database:
         description:
-        - Name of the database.
+        - Name of the PostgreSQL database.
         type: str
         required: true
   settings:
@@ -195,7 +195,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: A user
+- name: A PostgreSQL user
   stagecraft.platform.yc_postgresql_user:
     cluster: pg
     name: app
@@ -210,7 +210,7 @@ exists:
   returned: success
   type: bool
 user:
-  description: The user as the API has it.
+  description: The PostgreSQL user as the API has it.
   returned: when it exists
   type: dict
   contains:

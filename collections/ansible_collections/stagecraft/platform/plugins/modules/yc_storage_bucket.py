@@ -5,9 +5,9 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: yc_storage_bucket
-short_description: Manage a bucket of Yandex Cloud
+short_description: Manage a Object Storage bucket of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a bucket.
+- Creates, changes, deletes and looks at a Object Storage bucket.
 - What is not set is left alone; what is empty is cleared.
 author:
 - Stagecraft
@@ -120,7 +120,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: A bucket
+- name: A Object Storage bucket
   stagecraft.platform.yc_storage_bucket:
     name: stage-models
     max_size: 50GB
@@ -136,7 +136,7 @@ exists:
   returned: success
   type: bool
 bucket:
-  description: The bucket as the API has it.
+  description: The Object Storage bucket as the API has it.
   returned: when it exists
   type: dict
   contains:

@@ -39,6 +39,7 @@ SECRET = Resource(
             "entries",
             "All the entries, compared by their keys. Values are sent when a key is new or with O(update_secrets).",
             "version_payload_entries",
+            verbs=True,
             fields=(Field("key", required=True), Field("text", path="text_value", write_only=True, required=True)),
         ),
         Field(
