@@ -24,6 +24,15 @@ options:
     description: How many seconds to try again when the API does not answer or asks for patience.
     type: int
     default: 20
+  required:
+    description:
+      - Stop the whole run with one message when the cloud cannot be asked.
+      - Otherwise that is an inventory source that could not be parsed, after which Ansible goes on without its hosts,
+        unless C(any_unparsed_is_failed) is set in its configuration.
+    type: bool
+    default: false
+    env:
+      - name: YC_INVENTORY_REQUIRED
   filters:
     description: Only instances that match all of these become hosts.
     type: dict
@@ -69,6 +78,8 @@ from ansible_collections.stagecraft.platform.plugins.plugin_utils.cloud_process 
 from ansible_collections.stagecraft.platform.plugins.plugin_utils.connection import connection, where
 from ansible_collections.stagecraft.platform.plugins.plugin_utils.construction import Construction
 
+PARSER_ERROR = 4  # the exit code of ansible-playbook for an inventory that cannot be read
+
 
 class InventoryModule(BaseInventoryPlugin, Construction, Cacheable):
     NAME = "stagecraft.platform.yc_compute"
@@ -110,4 +121,7 @@ class InventoryModule(BaseInventoryPlugin, Construction, Cacheable):
         try:
             return ask("instances", request)
         except CloudError as error:
+            if self.get_option("required"):
+                self.display.error(f"yc_compute: {error}")
+                raise SystemExit(PARSER_ERROR) from None  # Ansible would only warn of any other exception
             raise AnsibleParserError(f"yc_compute: {error}") from None

@@ -21,8 +21,8 @@ options:
   resources:
     description:
       - A list; each entry has one key, the name of a module without C(yc_), with that module's options.
-      - Or a dictionary of such kinds, each a dictionary of resources by their names. It cannot hold what has no name of
-        its own or shares it with another of its kind, such as users of two clusters.
+      - Or a dictionary of such kinds. Each is a dictionary of options by name, or, for what has no name of its own or
+        shares it with another, a list of options.
     type: raw
     required: true
   state:
@@ -37,7 +37,7 @@ options:
   stage:
     description:
       - Everything that can carry labels gets C(stagecraft-stage) with this value.
-      - What carries it and is not declared with state C(present) is listed in RV(undeclared).
+      - What carries it and is not declared is listed in RV(undeclared).
     type: str
   app:
     description: Everything that can carry labels gets C(stagecraft-app) with this value.
@@ -69,6 +69,8 @@ EXAMPLES = r"""
         main: {}
       vpc_subnet:
         a: {network: main, zone: ru-central1-a, cidr: [10.0.0.0/24]}
+      iam_folder_binding:
+        - {service_account: robot, role: storage.viewer}
 """
 
 RETURN = r"""

@@ -26,7 +26,7 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     session = Session.from_options(request["connection"] | {"stage_labels": labels})
     items, secrets = read_all(flat(request["resources"]), ALL, session, request["state"])
     answers.hide(str(secret) for secret in secrets)
-    declared = {(resource.kind, params.get("name")) for resource, params in items if params["state"] == "present"}
+    declared = {(resource.kind, params.get("name")) for resource, params in items}
     results = stack(items, session, request["check"], request["workers"], answers.event)
     failed = any("error" in row for row in results)
     extra = undeclared(session, request["stage"], declared) if request["stage"] and not failed else []
@@ -36,21 +36,28 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
 
 
 def flat(resources: list | dict) -> list:
-    """The list form of declarations: by kind and name ({vpc_subnet: {a: {...}}}) reads better in an inventory."""
+    """The list form of declarations.
+
+    By kind reads better in an inventory: {vpc_subnet: {a: {...}}}, or {dns_record_set: [{...}]} for what has no name of
+    its own, or shares it.
+    """
     if isinstance(resources, list):
         return resources
     entries = []
-    for kind, named in resources.items():
-        if isinstance(named, list):  # what has no name of its own, such as a binding
-            entries += [{kind: fields} for fields in named]
-            continue
-        if not isinstance(named, dict):
-            raise Fail(f"{kind}: give each its name, as in {kind}: {{main: {{...}}}}")
-        for name, fields in named.items():
-            if not isinstance(fields or {}, dict):
-                raise Fail(f"{kind} {name}: its fields are a dictionary, as in {{description: text}}")
-            entries.append({kind: {"name": str(name), **(fields or {})}})
+    for kind, given in resources.items():
+        if isinstance(given, list):
+            entries += [{kind: fields} for fields in given]
+        elif isinstance(given, dict):
+            entries += [{kind: named(kind, str(name), fields)} for name, fields in given.items()]
+        elif given is not None:
+            raise Fail(f"{kind}: give each its name, as in {kind}: {{main: {{...}}}}, or a list")
     return entries
+
+
+def named(kind: str, name: str, fields: Any) -> dict[str, Any]:
+    if fields is not None and not isinstance(fields, dict):
+        raise Fail(f"{kind} {name}: its options are a dictionary, as in {kind}: {{{name}: {{description: text}}}}")
+    return {"name": name, **(fields or {})}
 
 
 def undeclared(session: Session, stage: str, declared: set[tuple[str, Any]]) -> list[dict[str, str]]:
