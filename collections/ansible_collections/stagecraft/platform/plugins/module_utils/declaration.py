@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-
 # what a service is called where the noun alone says too little
 PRODUCTS = {"dns": "DNS", "lockbox": "Lockbox", "postgresql": "PostgreSQL", "storage": "Object Storage"}
 

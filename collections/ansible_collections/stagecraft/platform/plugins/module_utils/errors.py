@@ -37,6 +37,8 @@ class ApiFail(Fail):
 
 def role(call: str) -> str:
     """The role of the service that a call belongs to, as the cloud names it."""
+    if call.startswith("lockbox.v1.PayloadService."):
+        return "lockbox.payloadViewer"
     package = call.split(".")[0]
     names = {
         "mdb": f"managed-{call.split('.')[1]}.editor",

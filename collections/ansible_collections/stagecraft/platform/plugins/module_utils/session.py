@@ -20,6 +20,7 @@ from .errors import ApiFail, is_conflict, is_transient
 from .protobuf import dig, home, methods, new
 
 OPERATIONS = "operation.OperationService"
+PAYLOADS, SECRETS = "lockbox.v1.PayloadService", "lockbox.v1.SecretService"
 ONE_CALL = 30  # seconds that one call may take; what takes longer answers with an operation
 CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
@@ -165,14 +166,19 @@ class Session:
 
     def payload(self, secret_id: str) -> dict[str, str]:
         """All text entries of a Lockbox secret's current version; none where it has no version yet."""
-        service = "lockbox.v1.PayloadService"
-        answer = self.call(service, "Get", new(methods(service)["Get"].input_type, secret_id=secret_id))
+        request = new(methods(PAYLOADS)["Get"].input_type, secret_id=secret_id)
+        try:
+            answer = self.call(PAYLOADS, "Get", request)
+        except ApiFail:
+            secret = self.call(SECRETS, "Get", new(methods(SECRETS)["Get"].input_type, secret_id=secret_id))
+            if secret is None or secret.HasField("current_version"):
+                raise
+            return {}
         return {e.key: e.text_value for e in answer.entries} if answer else {}
 
     def add_to_secret(self, secret_id: str, entries: dict[str, str | None]) -> None:
         """Add a version in which these entries are set, those without a text removed, and the others as they were."""
-        service = "lockbox.v1.SecretService"
-        request = new(methods(service)["AddVersion"].input_type, secret_id=secret_id)
+        request = new(methods(SECRETS)["AddVersion"].input_type, secret_id=secret_id)
         for key, text in entries.items():
             request.payload_entries.add(key=key, **({} if text is None else {"text_value": text}))
-        self.call(service, "AddVersion", request)
+        self.call(SECRETS, "AddVersion", request)
