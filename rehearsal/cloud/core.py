@@ -112,10 +112,6 @@ class Cloud:
         """A secret kept for a resource: a user's password, an access key's secret."""
         return self.store.secret(api, ident)
 
-    def record_sets(self, zone: str) -> list[Message]:
-        """The record sets (`dns.v1.RecordSet`) of a DNS zone."""
-        return [self.message(row) for row in self.store.rows("api = ? AND scope = ?", "dns.v1.RecordSet", zone)]
-
     def sync_network(self) -> None:
         """Have the World follow the network. Callers that come while it works share the next round."""
         with self.store.lock:
