@@ -5,10 +5,12 @@ cache for all rehearsals, so only one runs at a time: each rehearsal's daemon wa
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import functools
 import http.server
 import logging
+import random
 import re
 import signal
 import socket
@@ -27,6 +29,7 @@ from rehearsal.world import WorldError, images
 DAEMON = "packages"
 APT, WHEELS = "apt", "wheels"  # the names of the forwards
 LOOK_SECONDS = 0.5
+APT_PORTS = range(20000, 32768)
 START_LIMIT = 20  # seconds
 log = logging.getLogger(__name__)
 
@@ -156,12 +159,13 @@ class AptCache:
 
     def _free_port(self) -> int:
         """The port that it had before, so that nobody has to follow; else a free one."""
-        with socket.socket() as probe:
-            try:
-                probe.bind((forward.HERE, self._known_port() or 0))
-            except OSError:
-                probe.bind((forward.HERE, 0))
-            return probe.getsockname()[1]
+        # apt-cacher-ng refuses ports above 32767, which are those that the kernel gives.
+        for port in [self._known_port() or 0, *random.sample(APT_PORTS, 50)]:
+            with socket.socket() as probe, contextlib.suppress(OSError):
+                if port in APT_PORTS:
+                    probe.bind((forward.HERE, port))
+                    return port
+        raise WorldError("no free port for apt-cacher-ng on 127.0.0.1")
 
     def _known_port(self) -> int | None:
         try:
