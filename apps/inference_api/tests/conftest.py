@@ -38,7 +38,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(what: Callable[[], Any], seconds: float = 15.0) -> Any:
+def until(what: Callable[[], Any], seconds: float = 30.0) -> Any:
     """The first true value of `what`; fails after that long."""
     end = time.monotonic() + seconds
     while True:
@@ -221,7 +221,7 @@ class Api:
                 env={**os.environ, "PYTHONPATH": str(SOURCE), **self.environment, **more},
                 stderr=log,
             )
-        until(lambda: self.answers("/healthz"))
+        until(lambda: self.answers("/healthz"), 90)
         return self
 
     def answers(self, path: str) -> bool:

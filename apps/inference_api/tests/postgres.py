@@ -43,10 +43,10 @@ class Postgres:
             shutil.chown(path, self._user)
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [str(BINARIES / program), *arguments]
-        done = subprocess.run(
-            command, cwd=self.folder, user=self._user, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+        # runuser and not subprocess's `user`, which forks: gRPC's threads do not bear that
+        as_user = ["runuser", "-u", self._user, "--"] if self._user else []
+        command = [*as_user, str(BINARIES / program), *arguments]
+        done = subprocess.run(command, cwd=self.folder, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert done.returncode == 0, done.stdout.decode()
 
     def start(self) -> None:

@@ -108,6 +108,7 @@ def test_a_clean_stop_loses_nothing(api: Api, postgres: Postgres, database: str,
     api.start(workers=2, records_flush_seconds=60).ready()
     triton.service.delay = 0.02
     ids: set[str] = set()
+    codes: set[int] = set()
     lock = threading.Lock()
 
     def ask() -> None:
@@ -117,18 +118,20 @@ def test_a_clean_stop_loses_nothing(api: Api, postgres: Postgres, database: str,
                     answer = client.post("/v1/predict/digits", json={"inputs": ROW})
                 except httpx.TransportError:
                     return
-                assert answer.status_code == 200
                 with lock:
+                    codes.add(answer.status_code)
                     ids.add(answer.json()["id"])
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
     time.sleep(1)
+    began = time.monotonic()
     assert api.stop() == 0
+    assert time.monotonic() - began < 10
     for thread in threads:
         thread.join()
-    assert len(ids) > 20
+    assert codes == {200} and len(ids) > 20
     assert ids <= recorded(postgres, database)
 
 
@@ -180,15 +183,17 @@ def test_a_full_spool_counts_what_it_cannot_keep(api: Api, postgres: Postgres, d
 
 def test_a_killed_worker_is_replaced_and_goes_on_counting(api: Api) -> None:
     api.start(workers=2).ready()
+    state = api.log.parent / "state"
+    until(lambda: len(list(state.glob("worker-*"))) == 2)
     predicted(api, 10)
     before = api.metric("inference_api_requests_total")
-    folders = (api.log.parent / "state").glob("worker-*/lock")
-    os.kill(int(next(folders).read_text()), signal.SIGKILL)
-    time.sleep(1)
-    api.ready()
-    api.client.close()
+    killed = state / "worker-0" / "lock"
+    pid = killed.read_text()
+    os.kill(int(pid), signal.SIGKILL)
+    until(lambda: killed.read_text() not in ("", pid))
     api.renew()
+    api.ready()
     assert api.metric("inference_api_requests_total") == before
     predicted(api, 5)
     assert api.metric("inference_api_requests_total") == before + 5
-    assert len(list((api.log.parent / "state").glob("worker-*"))) == 2
+    assert len(list(state.glob("worker-*"))) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uvicorn
 
+from inference_api.draining import DrainingProtocol
 from inference_api.settings import Settings
 
 LOGGING = {
@@ -25,8 +26,8 @@ def serve(settings: Settings) -> None:
         host=settings.listen,
         port=settings.port,
         workers=settings.workers,
-        loop="uvloop",
-        http="httptools",
+        loop="inference_api.draining:Loop",
+        http=DrainingProtocol,
         ws="none",
         ssl_certfile=settings.tls_certificate_file,
         ssl_keyfile=settings.tls_key_file,
@@ -36,4 +37,5 @@ def serve(settings: Settings) -> None:
         log_config=LOGGING,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=settings.stop_seconds,
+        timeout_worker_healthcheck=30,  # on a starved machine a worker is slow, not dead
     )
