@@ -30,7 +30,7 @@ DAEMON = "packages"
 APT, WHEELS = "apt", "wheels"  # the names of the forwards
 LOOK_SECONDS = 0.5
 APT_PORTS = range(20000, 32768)
-START_LIMIT = 20  # seconds
+START_LIMIT = 60  # seconds; on a busy machine
 log = logging.getLogger(__name__)
 
 

@@ -64,15 +64,18 @@ def fill(
     begin = time.monotonic()
     folder = wheel_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = {item.line: item for path in requirements for item in parse(path.read_text(), python, str(path))}
-    wanted |= {item.line: item for item in parse("\n".join(wheels), python, "wheels")}
-    missing = [item for item in wanted.values() if not _is_there(folder, item)]
-    for hashed in (True, False):
-        part = [item for item in missing if bool(item.hashes) is hashed]
-        if part:
-            progress(f"downloading {len(part)} wheels: {', '.join(item.name for item in part)}")
-            _download(folder, part, python)
-    return Filled(time.monotonic() - begin, len(wanted) - len(missing), [item.name for item in missing])
+    # One download a file: two of them may pin different versions of one package.
+    groups = [parse(path.read_text(), python, str(path)) for path in requirements]
+    groups += [parse(line, python, "wheels") for line in wheels]
+    present, downloaded = 0, []
+    for group in groups:
+        missing = [item for item in group if not _is_there(folder, item)]
+        present += len(group) - len(missing)
+        if missing:
+            progress(f"downloading {len(missing)} wheels: {', '.join(item.name for item in missing)}")
+            _download(folder, missing, python)
+            downloaded += [item.name for item in missing]
+    return Filled(time.monotonic() - begin, present, downloaded)
 
 
 def parse(text: str, python: str, where: str) -> list[Wanted]:
