@@ -103,10 +103,10 @@ class Session:
         if answer is None or methods(service)[method].output_type.name != "Operation":
             return answer
         get = methods(OPERATIONS)["Get"].input_type
-        for _ in pauses(self.timeout):
+        for _ in pauses(self.timeout) if not answer.done else ():
+            answer = self.once(OPERATIONS, "Get", new(get, operation_id=answer.id)) or answer
             if answer.done:
                 break
-            answer = self.once(OPERATIONS, "Get", new(get, operation_id=answer.id)) or answer
         if not answer.done:
             raise Fail(
                 f"{service}.{method} is still going on after {self.timeout:.0f} s (operation {answer.id}): it "
