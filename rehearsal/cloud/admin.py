@@ -56,7 +56,7 @@ class Admin:
             self._server = socketserver.ThreadingUnixStreamServer(path, Visitor)
         self._server.daemon_threads = True
         self._path.chmod(0o600)
-        threading.Thread(target=self._server.serve_forever, name="admin", daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), name="admin", daemon=True).start()
 
     def answer(self, line: bytes) -> dict:
         """Obey one order."""

@@ -129,6 +129,8 @@ class Kind(Service):
         if "created_at" in resource.DESCRIPTOR.fields_by_name:
             resource.created_at.GetCurrentTime()
         self.check_name(call, resource)
+        if self.named and call.cloud.store.row(self.api, self.key(resource)):
+            raise exists(f"{self.title} with name {resource.name} already exists")
         self.set_status(resource, *BUSY["create"], *READY)
         self.on_create(call, resource, spec)
         self.save(call.cloud, resource)

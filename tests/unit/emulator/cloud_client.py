@@ -6,10 +6,12 @@ import importlib
 import json
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 import yandexcloud
 from google.protobuf import message_factory
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -28,6 +30,15 @@ class Failed(Exception):
     def __init__(self, code: grpc.StatusCode, message: str, *, operation: bool) -> None:
         super().__init__(f"{code.name}: {message}")
         self.code, self.message, self.operation = code, message, operation
+
+
+def refused(code: grpc.StatusCode, call: Callable[[], Any], *words: str) -> Failed:
+    """The call must end with this code and say these words."""
+    with pytest.raises(Failed) as caught:
+        call()
+    assert caught.value.code is code, caught.value
+    assert all(word in caught.value.message for word in words), caught.value
+    return caught.value
 
 
 class Api:

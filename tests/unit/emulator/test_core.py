@@ -7,21 +7,13 @@ import uuid
 
 import grpc
 import pytest
-from cloud_client import Failed
+from cloud_client import Failed, refused
 
 from rehearsal.cloud import listing
 from rehearsal.cloud.errors import ApiError
 from rehearsal.cloud.validation import within
 
 Code = grpc.StatusCode
-
-
-def refused(code: Code, call, *words: str) -> Failed:
-    with pytest.raises(Failed) as caught:
-        call()
-    assert caught.value.code is code, caught.value
-    assert all(word in caught.value.message for word in words), caught.value
-    return caught.value
 
 
 def test_names_are_unique_in_a_folder(client):
