@@ -93,16 +93,17 @@ def work(resource: Resource, job: Job, session: Any, check: bool) -> dict[str, A
 
 
 def merge(first: dict | None, second: dict) -> dict:
-    """The result of an item that took two jobs: created without an option, then updated with it."""
-    if first is None:
-        return second
+    """The result of an item that took two jobs: created without an option and updated with it, or cleared and deleted."""
+    if first is None or "error" in first:  # what failed first is why the rest was not tried
+        return first or second
     both = {
         **first,
         **second,
         "changed": first["changed"] or second["changed"],
         "seconds": first["seconds"] + second["seconds"],
     }
-    if "diff" in first and "diff" in second:
+    deleted = second.get("diff", {}).get("after") == {"state": "absent"}
+    if "diff" in first and "diff" in second and not deleted:
         both["diff"] = {
             "before": {**second["diff"]["before"], **first["diff"]["before"]},
             "after": {**first["diff"]["after"], **second["diff"]["after"]},
@@ -192,6 +193,8 @@ def let_go(items: list[Item], jobs: list[Job], first: int, then: int, session: A
     bound = session.bound(items[job.item][0])
     keys = {n: v for n, v in job.params.items() if n in bound and bound[n].field.key}
     empty: Any = [] if bound[option].listy else ""
-    jobs.append(Job(job.item, {**keys, option: empty, "state": "present"}, only_if_exists=True))
+    cleared = Job(job.item, {**keys, option: empty, "state": "present"}, only_if_exists=True)
+    if cleared not in jobs:  # an item in two circles is cleared once
+        jobs.append(cleared)
     for n in (first, then):
-        jobs[n].before.add(len(jobs) - 1)
+        jobs[n].before.add(jobs.index(cleared))
