@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,3 +36,23 @@ def contents(**options: object) -> dict:
 def calls(cloud, pattern: str) -> list[dict]:
     """What the cloud was asked, by the end of a method's name."""
     return [entry for entry in cloud.journal.entries() if entry["method"].endswith(pattern)]
+
+
+def wait_until(true: Callable[[], object], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.1)
+
+
+def marked(mark: str) -> list[tuple[int, bytes]]:
+    """Processes of a run, known by their environment, whoever their parent is: ids and what others can see of each."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            seen = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if mark.encode() in seen and int(process.name) != os.getpid():
+            found.append((int(process.name), seen))
+    return found

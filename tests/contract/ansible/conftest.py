@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 import yaml
@@ -23,7 +25,14 @@ def cloud(tmp_path_factory):
 
 
 @pytest.fixture
-def variables(cloud, tmp_path):
+def short_folder():
+    """A folder with a path that is short enough for sockets."""
+    with tempfile.TemporaryDirectory(prefix="sc") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def variables(cloud, tmp_path, short_folder):
     """The environment of a run: that of this process, without anybody's cloud, and with the emulated one."""
     own = {k: v for k, v in os.environ.items() if not k.startswith(("YC_", "ANSIBLE_"))}
     return (
@@ -37,6 +46,8 @@ def variables(cloud, tmp_path):
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_HOME": str(tmp_path / "ansible"),
             "YC_METADATA_ADDR": "127.0.0.1:9",
+            "TMPDIR": str(short_folder),
+            "STAGECRAFT_TEST_MARK": f"mark-{short_folder.name}",
         }
     )
 
