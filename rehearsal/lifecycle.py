@@ -88,10 +88,11 @@ def _start_surroundings(place: Place, progress: Progress) -> None:
     """What the cloud and the machines need around them. Images are made here: inside there is no way to Debian."""
     for family in images.FAMILIES:
         images.ensure(family, progress)
-    postgres_image.ensure(progress)
+    packages.start(place)
+    address, port = packages.targets(place)[packages.APT]
+    postgres_image.ensure(progress, apt_proxy=f"http://{address}:{port}")
     network.make_internet(place)
     Storage(place).start()
-    packages.start(place)
     for name, module in (("names", "rehearsal.world.names"), ("forward", "rehearsal.forward")):
         if processes.start(place, python(name, module, place.name)):
             progress(f"{name} started")

@@ -32,7 +32,10 @@ class Caller:
         """Create something in the stage's folder."""
         return self(f"{service}.Create", folder_id=self.folder, **request)
 
-    def close(self) -> None:
+    def __enter__(self) -> Caller:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._pool.shutdown()
 
 
@@ -51,6 +54,7 @@ def _enter(netns: Path, variables: dict[str, str]) -> None:
 
 def _call(name: str, request: dict[str, Any]) -> dict[str, Any]:
     import grpc
+    from google.protobuf import message_factory
     from google.protobuf.json_format import MessageToDict
     from yandex.cloud.operation.operation_pb2 import Operation
 
@@ -60,7 +64,7 @@ def _call(name: str, request: dict[str, Any]) -> dict[str, Any]:
     wanted = messages.DESCRIPTOR.services_by_name[service].methods_by_name[method].input_type
     client = _sdk.client(getattr(stubs, f"{service}Stub"))
     try:
-        answer = getattr(client, method)(getattr(messages, wanted.name)(**request), timeout=60)
+        answer = getattr(client, method)(message_factory.GetMessageClass(wanted)(**request), timeout=60)
         if isinstance(answer, Operation):
             answer = _result(_finished(answer))
     except grpc.RpcError as error:

@@ -1,0 +1,77 @@
+"""A rehearsal without machines, as a person starts and ends it; and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from rehearsal import environment, lifecycle, processes
+from rehearsal.places import Place
+from rehearsal.world import WorldError
+
+
+def rehearsal(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "rehearsal", *words]
+    return subprocess.run(command, capture_output=True, text=True, cwd=lifecycle.ROOT, timeout=120, check=False)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.setenv("STAGECRAFT_STATE", str(tmp_path))
+    made = Place(f"demo{os.getpid()}")
+    yield made
+    lifecycle.down(made)
+
+
+def test_the_cloud_alone_comes_up_on_loopback_goes_on_after_a_kill_and_leaves_nothing(place):
+    name = place.name
+    assert rehearsal("up", name, "--no-machines").returncode == 0
+    variables = json.loads(rehearsal("env", name, "--json").stdout)
+    assert variables["YC_ENDPOINT"].startswith("127.0.0.1:")
+    assert "YC_STORAGE_ENDPOINT" not in variables
+    assert environment.is_up(name) and environment.netns(name) is None
+    processes.end({processes.running(place, environment.CLOUD)}, patience=1)
+    assert not environment.is_up(name)
+    assert "DEAD" in rehearsal("status", name).stdout
+    assert rehearsal("up", name, "--no-machines").returncode == 0
+    assert json.loads(rehearsal("env", name, "--json").stdout) == variables
+    done = rehearsal("down", name)
+    assert "removed 1 processes" in done.stdout and "nothing is left" in done.stdout
+    assert not lifecycle.leftovers(place) and not environment.is_up(name)
+
+
+def test_a_rehearsal_is_either_with_machines_or_without(place):
+    environment.remember(place, machines=True)
+    with pytest.raises(WorldError, match=f"rehearsal down {place.name}"):
+        lifecycle.up(place, machines=False)
+
+
+@pytest.mark.parametrize("name", ["", "A", "a-b", "../x", "a b", "1a", "a" * 40])
+def test_a_name_that_could_not_be_told_from_anothers_is_refused(name):
+    with pytest.raises(WorldError, match="lower case letters and digits"):
+        lifecycle.place_of(name)
+
+
+def test_the_variables_of_an_unknown_rehearsal_say_how_to_start_it(place):
+    done = rehearsal("env", place.name)
+    assert done.returncode == 1
+    assert done.stderr.strip() == f"rehearsal: {place.name}: no such rehearsal. Start it: rehearsal up {place.name}"
+
+
+def test_missing_programs_are_named_with_their_packages(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(lifecycle, "PROGRAMS", {"sh": "dash", "no-such-program": "its-package"})
+    with pytest.raises(WorldError, match="apt-get install its-package$"):
+        lifecycle.check_machine()
+
+
+def test_a_cloud_that_cannot_start_shows_the_end_of_its_log(place):
+    place.cloud.mkdir(parents=True)
+    (place.cloud / "cloud.sqlite").write_text("this is no database")
+    done = rehearsal("up", place.name, "--no-machines")
+    assert done.returncode == 1
+    assert "the emulated cloud did not start" in done.stderr and "DatabaseError" in done.stderr
