@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from rehearsal import processes
-from rehearsal.places import APT_PORT, PACKAGES, STORAGE, WHEELS_PORT, Place
+from rehearsal.places import PACKAGES, STORAGE, WHEELS, Place
 from rehearsal.world import WorldError
 from rehearsal.world.shell import NETNS
 
@@ -28,8 +28,8 @@ def environment(name: str) -> dict[str, str]:
         variables |= {
             "YC_STORAGE_ENDPOINT": f"https://{STORAGE}",
             "AWS_CA_BUNDLE": variables["YC_ROOT_CERTIFICATES"],
-            "STAGECRAFT_APT_PROXY": f"http://{PACKAGES}:{APT_PORT}",
-            "STAGECRAFT_PIP_FIND_LINKS": f"http://{PACKAGES}:{WHEELS_PORT}/",
+            "STAGECRAFT_APT_PROXY": f"http://{PACKAGES}",
+            "STAGECRAFT_PIP_FIND_LINKS": f"http://{WHEELS}/",
         }
     return variables
 

@@ -23,7 +23,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from rehearsal import forward, places, processes
-from rehearsal.places import APT_PORT, PACKAGES, WHEELS_PORT, Place
+from rehearsal.places import PACKAGES_PORT, Place
 from rehearsal.world import WorldError, images
 
 DAEMON = "packages"
@@ -197,12 +197,12 @@ def main() -> None:
     place, end = Place(sys.argv[1]), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: end.set())
-    forward.outward(place, WHEELS, str(PACKAGES), WHEELS_PORT, serve_wheels(wheel_folder()))
+    forward.outward(place, WHEELS, str(places.WHEELS), PACKAGES_PORT, serve_wheels(wheel_folder()))
     cache, shown = AptCache(), None
     while not end.is_set():
         port = cache.look()
         if port and port != shown:
-            forward.outward(place, APT, str(PACKAGES), APT_PORT, port)
+            forward.outward(place, APT, str(places.PACKAGES), PACKAGES_PORT, port)
             shown = port
         end.wait(LOOK_SECONDS)
     cache.stop()

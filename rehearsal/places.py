@@ -11,12 +11,12 @@ INTERNET = IPv4Network("198.51.100.0/24")  # RFC 5737, documentation: never rout
 CONTROLLER = IPv4Address("198.51.100.1")  # the person and the playbooks
 API = IPv4Address("198.51.100.2")  # the emulated cloud, port 443
 STORAGE = IPv4Address("198.51.100.3")  # Object Storage, port 443
-PACKAGES = IPv4Address("198.51.100.4")  # apt proxy on 3142, wheels on 8080
+PACKAGES = IPv4Address("198.51.100.4")  # apt proxy, port 80
+WHEELS = IPv4Address("198.51.100.6")  # Python packages, port 80
 VISITOR = IPv4Address("198.51.100.5")  # somebody out there, for port scans
 PUBLIC = IPv4Network("198.51.100.64/26")  # what the cloud gives to instances
 
-APT_PORT = 3142
-WHEELS_PORT = 8080
+PACKAGES_PORT = 80  # as out there: security groups need no rule of their own in a rehearsal
 PROVIDER_RANGES = (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16"))
 
 

@@ -7,7 +7,7 @@ import threading
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from rehearsal.places import API, CONTROLLER, INTERNET, PACKAGES, PROVIDER_RANGES, STORAGE, VISITOR, Place
+from rehearsal.places import API, CONTROLLER, INTERNET, PACKAGES, PROVIDER_RANGES, STORAGE, VISITOR, WHEELS, Place
 from rehearsal.world import WorldError, firewall, shell
 from rehearsal.world.firewall import UPLINK
 from rehearsal.world.topology import Endpoint, Interface, Subnet, Topology
@@ -33,7 +33,7 @@ def make_internet(place: Place) -> None:
             f"link add {BACKBONE} address {mac_of(netns)} type bridge",
             *(
                 f"addr add {a}/{INTERNET.prefixlen} dev {BACKBONE}"
-                for a in (CONTROLLER, API, STORAGE, PACKAGES, VISITOR)
+                for a in (CONTROLLER, API, STORAGE, PACKAGES, VISITOR, WHEELS)
             ),
             f"link set {BACKBONE} up",
             *(f"route add unreachable {block}" for block in PROVIDER_RANGES),

@@ -83,7 +83,7 @@ def test_only_the_subnet_with_a_gateway_reaches_the_outside(vpc):
 
 
 def test_packages_come_through_the_cache_where_there_is_a_gateway(vpc):
-    options = f"-o Acquire::http::Proxy=http://{places.PACKAGES}:{places.APT_PORT} -o Acquire::http::Timeout=3"
+    options = f"-o Acquire::http::Proxy=http://{places.PACKAGES} -o Acquire::http::Timeout=3"
     options += " -o Acquire::Retries=0 -o APT::Update::Error-Mode=any"
     install = f"sudo sh -c 'apt-get {options} update -q && apt-get {options} install -q -y hello' && hello"
     assert "Hello, world!" in vpc.ssh("front-1", install).stdout
