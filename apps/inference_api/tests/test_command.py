@@ -15,6 +15,7 @@ from postgres import Postgres
 
 
 def test_migrate_twice_and_at_once(environment: dict[str, str], postgres: Postgres, database: str) -> None:
+    assert command(environment, "migrate", "--check").stdout.startswith("changed: applied 0001")
     with ThreadPoolExecutor(3) as threads:
         said = list(threads.map(lambda _: command(environment, "migrate").stdout, range(3)))
     assert sorted(said)[0].startswith("changed: applied 0001") and len(set(said)) == 2
@@ -25,6 +26,8 @@ def test_migrate_twice_and_at_once(environment: dict[str, str], postgres: Postgr
 def test_keys(migrated: dict[str, str], postgres: Postgres, database: str) -> None:
     assert command(migrated, "keys", "set", "tester", stdin=KEY).stdout == "unchanged: key of tester\n"
     other = KEY[::-1]
+    assert command(migrated, "keys", "set", "tester", "--check", stdin=other).stdout == "changed: key of tester\n"
+    assert command(migrated, "keys", "set", "tester", stdin=KEY).stdout == "unchanged: key of tester\n"
     assert command(migrated, "keys", "set", "tester", stdin=other).stdout == "changed: key of tester\n"
     command(migrated, "keys", "set", "guest", "--expires", "2001-01-01T00:00:00+00:00", stdin=KEY)
     assert command(migrated, "keys", "revoke", "tester").stdout == "changed: key of tester\n"

@@ -20,12 +20,14 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="inference-api", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="answer predictions until SIGTERM")
-    commands.add_parser("migrate", help="bring the database schema up to date")
+    migrating = commands.add_parser("migrate", help="bring the database schema up to date")
+    migrating.add_argument("--check", action="store_true", help="only say what would change")
     commands.add_parser("check-config", help="check the settings and the files they name")
     key_commands = commands.add_parser("keys", help="API keys").add_subparsers(dest="keys_command", required=True)
     setting = key_commands.add_parser("set", help="read a key from stdin and store its hash under a name")
     setting.add_argument("name")
     setting.add_argument("--expires", type=datetime.fromisoformat, help="a time with its zone, as 2027-01-31T00:00:00Z")
+    setting.add_argument("--check", action="store_true", help="only say what would change")
     key_commands.add_parser("list", help="names, times and states, as JSON lines")
     key_commands.add_parser("revoke", help="disable a key").add_argument("name")
     return top
@@ -61,7 +63,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> None:
             check(settings)
             print(settings.model_dump_json(indent=2))
         case "migrate":
-            applied = database.migrate(settings)
+            applied = database.migrate(settings, check=arguments.check)
             print("\n".join(f"changed: applied {name}" for name in applied) or "the schema is up to date")
         case "keys":
             run_keys(arguments, settings)
@@ -73,7 +75,8 @@ def run_keys(arguments: argparse.Namespace, settings: Settings) -> None:
         case "set":
             if sys.stdin.isatty():
                 print("key: ", end="", file=sys.stderr, flush=True)
-            changed = keys.set_key(settings, arguments.name, sys.stdin.buffer.readline().strip(), arguments.expires)
+            key = sys.stdin.buffer.readline().strip()
+            changed = keys.set_key(settings, arguments.name, key, arguments.expires, check=arguments.check)
             print(f"{'changed' if changed else 'unchanged'}: key of {arguments.name}")
         case "revoke":
             changed = keys.revoke(settings, arguments.name)

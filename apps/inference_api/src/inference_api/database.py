@@ -80,12 +80,15 @@ def connect(settings: Settings) -> psycopg.Connection[Row]:
     return psycopg.connect(**connection_settings(settings))
 
 
-def migrate(settings: Settings) -> list[str]:
-    """Bring the schema up to date and return the names of what was applied; two at a time wait for each other."""
+def migrate(settings: Settings, *, check: bool = False) -> list[str]:
+    """Bring the schema up to date and return the names of what was applied; two at a time wait for each other.
+
+    With `check` everything is tried and taken back.
+    """
     folder = resources.files("inference_api") / "migrations"
     files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda entry: entry.name)
     applied = []
-    with connect(settings) as connection, connection.transaction():
+    with connect(settings) as connection, connection.transaction(force_rollback=check):
         # a transaction's lock, because a session's would stay behind in the pooler
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
         if not _has_schema(connection):

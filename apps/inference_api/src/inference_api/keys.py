@@ -85,8 +85,11 @@ class Keys:
         return client
 
 
-def set_key(settings: Settings, name: str, key: bytes, expires: datetime | None = None) -> bool:
-    """Store the key under the name, replacing its old one; False when it was stored like that already."""
+def set_key(settings: Settings, name: str, key: bytes, expires: datetime | None = None, *, check: bool = False) -> bool:
+    """Store the key under the name, replacing its old one; False when it was stored like that already.
+
+    With `check` everything is tried and taken back.
+    """
     if len(key) < SHORTEST or any(byte <= 32 or byte > 126 for byte in key):
         raise KeyRefusedError(
             f"the key must have at least {SHORTEST} printable characters and no spaces: "
@@ -100,7 +103,8 @@ def set_key(settings: Settings, name: str, key: bytes, expires: datetime | None 
     """
     with database.connect(settings) as connection:
         try:
-            return connection.execute(statement, (name, digest_of(key), expires)).rowcount == 1
+            with connection.transaction(force_rollback=check):
+                return connection.execute(statement, (name, digest_of(key), expires)).rowcount == 1
         except psycopg.errors.UniqueViolation as error:
             raise KeyRefusedError("that key belongs to another name already") from error
         except psycopg.errors.CheckViolation as error:
