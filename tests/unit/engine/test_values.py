@@ -1,0 +1,72 @@
+"""Values as a person writes them, as the API has them, compared, and shown."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.stagecraft.platform.plugins.module_utils.declaration import Bound, Fail, Field
+from ansible_collections.stagecraft.platform.plugins.module_utils.values import (
+    nearest,
+    plain,
+    same,
+    seconds,
+    show,
+    spelled,
+)
+
+ENUM = {"on": "MODE_ON", "read_only": "READ_ONLY"}
+PORT = Bound(Field("port"), "int")
+NOTE = Bound(Field("note", default="none"), "str")
+OWN = Bound(Field("address", computed=True), "str")
+RULES = Bound(Field("rules"), "dict", many=True, children={"port": PORT, "note": NOTE, "address": OWN})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("30s", 30), ("5m", 300), ("2h", 7200), ("1d", 86400), (60, 60), (" 7s ", 7)]
+)
+def test_durations(text, value):
+    assert seconds("ttl", text) == value
+
+
+@pytest.mark.parametrize("text", ["soon", "5 minutes", "", "-1s", "1.5h"])
+def test_durations_that_are_none(text):
+    with pytest.raises(Fail, match=f"ttl: '{text}' is not a duration; write 30s"):
+        seconds("ttl", text)
+
+
+@pytest.mark.parametrize(
+    ("given", "spelling"), [("MODE_ON", "on"), ("On", "on"), (True, "on"), ("read_only", "read_only")]
+)
+def test_enumerations(given, spelling):
+    assert spelled(ENUM, given) == spelling
+
+
+@pytest.mark.parametrize(("size", "text"), [(20 << 30, "20GB"), (1 << 40, "1TB"), (1536 << 20, "1536MB"), (7, "7B")])
+def test_sizes_are_shown_as_they_are_written(size, text):
+    assert show(Bound(Field("size", unit="size"), "int"), size) == text
+
+
+def test_items_are_a_set_in_which_unset_is_the_default():
+    want = plain(RULES, [{"port": 1}, {"port": 2, "note": "x"}], None)
+    have = [{"port": 2, "note": "x", "address": "10.0.0.2"}, {"port": 1, "note": "none", "address": "10.0.0.1"}]
+    assert same(RULES, want, have), "order does not matter, and what the cloud chose is left alone"
+    assert not same(RULES, want, [have[0], {**have[1], "note": "old"}]), "a value that was taken out shows"
+    assert not same(RULES, want, have[:1]) and not same(RULES, [], have) and same(RULES, [], [])
+
+
+def test_in_a_message_unset_is_left_alone():
+    message = Bound(Field("dhcp"), "dict", children={"port": PORT, "note": Bound(Field("note"), "str")})
+    assert same(message, {"port": 1}, {"port": 1, "note": "kept"})
+    assert not same(message, {"note": ""}, {"port": 1, "note": "kept"})
+    with pytest.raises(Fail, match=r"dhcp has no prot \(did you mean port\?\)"):
+        plain(message, {"prot": 1}, None)
+
+
+def test_the_nearest_name():
+    assert nearest("netwrok", ["network", "zone"]) == " (did you mean network?)"
+    assert nearest("qqq", ["zone", "network"]) == " (there are: network, zone)"
+
+
+def test_secrets_are_not_shown():
+    secret = Bound(Field("text", write_only=True), "str")
+    entry = Bound(Field("entries"), "dict", many=True, children={"text": secret})
+    assert "hunter2" not in str(show(entry, [{"text": "hunter2"}]))
