@@ -13,7 +13,7 @@ from rehearsal.places import Place
 from rehearsal.world.shell import NETNS
 
 MARKER = "STAGECRAFT_REHEARSAL"  # every process of a rehearsal carries its name in this environment variable
-EXEC_LOOKS = 5  # a process that is just becoming another program shows no environment for a moment
+EXEC_LOOKS = 20  # a process that is just becoming another program shows no environment for a moment
 
 
 @dataclass(frozen=True)

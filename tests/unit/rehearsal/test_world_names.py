@@ -26,6 +26,11 @@ def known(cloud, tmp_path, monkeypatch):
         RecordSet(name="backend-1.partners.internal.", type="A", ttl=60, data=["10.0.0.6", "10.0.0.7"]),
         RecordSet(name="api.partners.internal.", type="CNAME", ttl=60, data=["backend-1.partners.internal."]),
         RecordSet(name="*.apps.partners.internal.", type="A", ttl=60, data=["10.0.0.9"]),
+        RecordSet(name="partners.internal.", type="SOA", ttl=60, data=["ns.x. mx.x. 1 10800 900 604800 300"]),
+        RecordSet(name="partners.internal.", type="NS", ttl=60, data=["ns.internal.yandexcloud.net."]),
+        RecordSet(
+            name="_http._tcp.partners.internal.", type="SRV", ttl=60, data=["1 2 8443 backend-1.partners.internal."]
+        ),
         RecordSet(name="partners.internal.", type="TXT", ttl=60, data=['"v=1 a"']),
     ]
     host = Endpoint(
@@ -69,6 +74,9 @@ def test_names_of_the_network(known, name, expected):
 
 def test_other_types_and_reverse_names(known):
     assert ask(known, "partners.internal", "TXT") == ("NOERROR", ['"v=1 a"'])
+    assert ask(known, "partners.internal", "NS") == ("NOERROR", ["ns.internal.yandexcloud.net."])
+    assert ask(known, "partners.internal", "SOA")[1][0].startswith("ns.x. mx.x. 1 10800")
+    assert ask(known, "_http._tcp.partners.internal", "SRV") == ("NOERROR", ["1 2 8443 backend-1.partners.internal."])
     assert ask(known, "6.0.0.10.in-addr.arpa", "PTR") == ("NOERROR", ["backend.ru-central1.internal."])
 
 
