@@ -43,7 +43,11 @@ RETURN = r"""
 {returned}"""
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.module import run
-from ansible_collections.stagecraft.platform.plugins.module_utils.resources.{file} import {constant}
+
+try:
+    from ansible_collections.stagecraft.platform.plugins.module_utils.resources.{file} import {constant}
+except ImportError:  # the SDK is not installed: `run` says so
+    {constant} = None
 
 if __name__ == "__main__":
     run({constant})

@@ -108,9 +108,11 @@ class Walker:
             self._open[there] = opened
             return opened
         try:
+            shown = "/" + "/".join(there)
             if not stat.S_ISLNK(status.st_mode):
-                link = "/" + "/".join(there)
-                raise TreeError(f"{path}: {link} is a symbolic link that another user may have placed; not followed")
+                raise TreeError(f"{path}: {shown} is not a directory")
+            if not _trusted(status) or not _trusted(os.fstat(folder), alone=True):
+                raise TreeError(f"{path}: {shown} is a symbolic link that another user may have placed; not followed")
             return os.readlink("", dir_fd=opened)
         finally:
             os.close(opened)

@@ -53,7 +53,7 @@ class Field:
     free: bool = False  # a dictionary checked by the API's descriptor, not by sub-options
     listed: str = ""  # read with this method of the service instead of from the resource
     via: str = ""  # "boot_disk.disk_id:compute.v1.Disk": read from that other resource
-    env: str = ""  # the environment variable that is its default
+    env: str = ""  # the environment variable behind it, which the session reads
     upper: bool = False  # a text that the API has in upper case and a person need not
     implied: str = ""  # of a switch: it is on where this other option is given
     verbs: bool = False  # changed by verbs of its own: the backend says what of it cannot be

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import traceback
+import json
+import sys
 from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -14,10 +15,8 @@ from .options import argument_spec, relations, strangers
 try:
     from .resource import apply
     from .yandex import Session
-
-    MISSING = None
-except ImportError:
-    MISSING = traceback.format_exc()
+except ImportError:  # generated modules have the same guard, and `run` says what is missing
+    Session = apply = None
 
 SECRET_OPTIONS = ("iam_token", "token")
 
@@ -48,10 +47,9 @@ class Module(AnsibleModule):
 
 def run(resource: Any) -> None:
     """A whole module: its options from the declaration, its work from the engine."""
-    if MISSING:
-        AnsibleModule({}, check_invalid_arguments=False).fail_json(
-            msg=missing_required_lib("yandexcloud"), exception=MISSING
-        )
+    if resource is None:  # without the SDK there are no types, and so no options that AnsibleModule could check
+        print(json.dumps({"failed": True, "msg": missing_required_lib("yandexcloud")}))
+        sys.exit(1)
     backend = resource.backend(None, resource, {})
     spec = {**connection_options(), **argument_spec(backend)}
     if "labels" in backend.bound:

@@ -6,7 +6,6 @@ import itertools
 import re
 from typing import Any
 
-from ansible.module_utils.basic import env_fallback
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from .declaration import Bound, Fail, has_secret, walk
@@ -27,8 +26,6 @@ def option(bound: Bound) -> dict[str, Any]:
         spec["no_log"] = True
     elif re.search("pass|secret|token|key", f.name):
         spec["no_log"] = False
-    if f.env:
-        spec["fallback"] = (env_fallback, [f.env])
     if bound.children and not f.free:
         spec["options"] = {n: option(c) | ({"required": True} if c.required else {}) for n, c in bound.children.items()}
         spec["mutually_exclusive"] = exclusive(bound.children)

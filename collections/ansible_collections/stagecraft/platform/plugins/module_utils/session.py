@@ -11,6 +11,8 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is imported: it would write to standard error by itself
+
 import grpc
 import yandexcloud
 
@@ -58,7 +60,6 @@ class Session:
         service_account_key_file, iam_token, token, auth (auto, metadata, ...), endpoint, root_certificates, folder,
         operation_timeout and retry_time (seconds), stage_labels.
         """
-        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         return cls(options or {})
 
     # ---- calls ----

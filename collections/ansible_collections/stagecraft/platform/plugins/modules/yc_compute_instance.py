@@ -328,7 +328,11 @@ instance:
 """
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.module import run
-from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_compute import INSTANCE
+
+try:
+    from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_compute import INSTANCE
+except ImportError:  # the SDK is not installed: `run` says so
+    INSTANCE = None
 
 if __name__ == "__main__":
     run(INSTANCE)

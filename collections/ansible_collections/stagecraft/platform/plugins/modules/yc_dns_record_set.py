@@ -115,7 +115,11 @@ record_set:
 """
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.module import run
-from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_dns import RECORD_SET
+
+try:
+    from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_dns import RECORD_SET
+except ImportError:  # the SDK is not installed: `run` says so
+    RECORD_SET = None
 
 if __name__ == "__main__":
     run(RECORD_SET)

@@ -142,7 +142,11 @@ dns_zone:
 """
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.module import run
-from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_dns import ZONE
+
+try:
+    from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_dns import ZONE
+except ImportError:  # the SDK is not installed: `run` says so
+    ZONE = None
 
 if __name__ == "__main__":
     run(ZONE)

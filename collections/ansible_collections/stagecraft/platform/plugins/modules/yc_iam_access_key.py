@@ -103,7 +103,11 @@ access_key:
 """
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.module import run
-from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_iam import ACCESS_KEY
+
+try:
+    from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_iam import ACCESS_KEY
+except ImportError:  # the SDK is not installed: `run` says so
+    ACCESS_KEY = None
 
 if __name__ == "__main__":
     run(ACCESS_KEY)

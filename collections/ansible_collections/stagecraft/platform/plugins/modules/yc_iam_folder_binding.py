@@ -77,7 +77,11 @@ folder_binding:
 """
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.module import run
-from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_iam import FOLDER_BINDING
+
+try:
+    from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_iam import FOLDER_BINDING
+except ImportError:  # the SDK is not installed: `run` says so
+    FOLDER_BINDING = None
 
 if __name__ == "__main__":
     run(FOLDER_BINDING)

@@ -125,7 +125,11 @@ key:
 """
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.module import run
-from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_iam import KEY
+
+try:
+    from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_iam import KEY
+except ImportError:  # the SDK is not installed: `run` says so
+    KEY = None
 
 if __name__ == "__main__":
     run(KEY)

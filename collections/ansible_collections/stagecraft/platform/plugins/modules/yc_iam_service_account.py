@@ -111,7 +111,11 @@ service_account:
 """
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.module import run
-from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_iam import SERVICE_ACCOUNT
+
+try:
+    from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_iam import SERVICE_ACCOUNT
+except ImportError:  # the SDK is not installed: `run` says so
+    SERVICE_ACCOUNT = None
 
 if __name__ == "__main__":
     run(SERVICE_ACCOUNT)

@@ -190,7 +190,11 @@ secret:
 """
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.module import run
-from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_lockbox import SECRET
+
+try:
+    from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_lockbox import SECRET
+except ImportError:  # the SDK is not installed: `run` says so
+    SECRET = None
 
 if __name__ == "__main__":
     run(SECRET)

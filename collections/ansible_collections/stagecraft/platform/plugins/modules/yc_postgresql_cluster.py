@@ -271,7 +271,11 @@ cluster:
 """
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.module import run
-from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_postgresql import CLUSTER
+
+try:
+    from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_postgresql import CLUSTER
+except ImportError:  # the SDK is not installed: `run` says so
+    CLUSTER = None
 
 if __name__ == "__main__":
     run(CLUSTER)

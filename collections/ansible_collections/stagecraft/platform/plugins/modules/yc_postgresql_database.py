@@ -140,7 +140,11 @@ database:
 """
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.module import run
-from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_postgresql import DATABASE
+
+try:
+    from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_postgresql import DATABASE
+except ImportError:  # the SDK is not installed: `run` says so
+    DATABASE = None
 
 if __name__ == "__main__":
     run(DATABASE)

@@ -265,7 +265,11 @@ user:
 """
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.module import run
-from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_postgresql import USER
+
+try:
+    from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_postgresql import USER
+except ImportError:  # the SDK is not installed: `run` says so
+    USER = None
 
 if __name__ == "__main__":
     run(USER)

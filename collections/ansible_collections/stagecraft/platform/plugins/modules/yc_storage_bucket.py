@@ -225,7 +225,11 @@ bucket:
 """
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.module import run
-from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_storage import BUCKET
+
+try:
+    from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_storage import BUCKET
+except ImportError:  # the SDK is not installed: `run` says so
+    BUCKET = None
 
 if __name__ == "__main__":
     run(BUCKET)

@@ -152,7 +152,11 @@ address:
 """
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.module import run
-from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_vpc import ADDRESS
+
+try:
+    from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_vpc import ADDRESS
+except ImportError:  # the SDK is not installed: `run` says so
+    ADDRESS = None
 
 if __name__ == "__main__":
     run(ADDRESS)

@@ -108,7 +108,11 @@ gateway:
 """
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.module import run
-from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_vpc import GATEWAY
+
+try:
+    from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_vpc import GATEWAY
+except ImportError:  # the SDK is not installed: `run` says so
+    GATEWAY = None
 
 if __name__ == "__main__":
     run(GATEWAY)

@@ -103,7 +103,11 @@ network:
 """
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.module import run
-from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_vpc import NETWORK
+
+try:
+    from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_vpc import NETWORK
+except ImportError:  # the SDK is not installed: `run` says so
+    NETWORK = None
 
 if __name__ == "__main__":
     run(NETWORK)

@@ -141,7 +141,11 @@ route_table:
 """
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.module import run
-from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_vpc import ROUTE_TABLE
+
+try:
+    from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_vpc import ROUTE_TABLE
+except ImportError:  # the SDK is not installed: `run` says so
+    ROUTE_TABLE = None
 
 if __name__ == "__main__":
     run(ROUTE_TABLE)

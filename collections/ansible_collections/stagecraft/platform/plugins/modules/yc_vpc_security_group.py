@@ -189,7 +189,11 @@ security_group:
 """
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.module import run
-from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_vpc import SECURITY_GROUP
+
+try:
+    from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_vpc import SECURITY_GROUP
+except ImportError:  # the SDK is not installed: `run` says so
+    SECURITY_GROUP = None
 
 if __name__ == "__main__":
     run(SECURITY_GROUP)

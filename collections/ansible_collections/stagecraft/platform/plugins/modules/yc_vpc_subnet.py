@@ -174,7 +174,11 @@ subnet:
 """
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.module import run
-from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_vpc import SUBNET
+
+try:
+    from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_vpc import SUBNET
+except ImportError:  # the SDK is not installed: `run` says so
+    SUBNET = None
 
 if __name__ == "__main__":
     run(SUBNET)
