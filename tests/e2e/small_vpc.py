@@ -105,7 +105,7 @@ class SmallVpc:
 
     def serial(self, name: str) -> str:
         ident = self.machines[name]["id"]
-        return self.cloud("compute.v1.InstanceService.GetSerialPortOutput", instance_id=ident)["contents"]
+        return self.cloud("compute.v1.InstanceService.GetSerialPortOutput", instance_id=ident).get("contents", "")
 
     # ---- ways in ----
     def write_ssh_config(self) -> None:
