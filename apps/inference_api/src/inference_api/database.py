@@ -9,11 +9,11 @@ from typing import Any
 
 import psycopg
 
-from inference_api.settings import Settings
+from inference_api.settings import ConfigError, Settings
 
 APPLICATION = "inference-api"
 MIGRATION_LOCK = 7_351_204_991  # any number will do, as long as all versions of this program use the same
-ERRORS: tuple[type[Exception], ...] = (psycopg.Error, OSError, TimeoutError)
+ERRORS: tuple[type[Exception], ...] = (psycopg.Error, OSError, TimeoutError, ConfigError)
 
 Row = tuple[Any, ...]
 

@@ -15,7 +15,7 @@ RETRY_SECONDS = 1.0
 
 
 class Refreshed(Generic[Value]):
-    """The last good value. `load` raises one of `errors` while the source is away."""
+    """The last good value. `load` raises one of `errors` while the source is away; anything else is logged as a fault."""
 
     def __init__(
         self,
@@ -39,16 +39,18 @@ class Refreshed(Generic[Value]):
             await asyncio.sleep(self._seconds if self.available else min(RETRY_SECONDS, self._seconds))
 
     async def refresh(self, older_than: float = 0.0) -> None:
-        """Read the value again unless that was tried less than `older_than` seconds ago; never raises `errors`."""
+        """Read the value again unless that was tried less than `older_than` seconds ago; never raises."""
         async with self._lock:
             if time.monotonic() - self._tried < older_than:
                 return
             self._tried = time.monotonic()
             try:
                 self.value = await self._load()
-            except self._errors as error:
+            except Exception as error:  # whatever it was, requests are answered from what is known
                 if self.available or not self.loaded:
-                    logger.warning("%s: cannot be read, the last known are used: %s", self._name, one_line(error))
+                    fault = None if isinstance(error, self._errors) else error
+                    message = "%s: cannot be read, the last known are used: %s"
+                    logger.warning(message, self._name, one_line(error), exc_info=fault)
                 self.available = False
                 return
             if not self.available:
