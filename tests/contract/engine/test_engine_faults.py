@@ -54,6 +54,8 @@ def test_a_key_whose_secret_was_lost_is_made_again(engine, nothing_left):
     nothing_left += needs
     engine.build(needs)
     declared = ("iam_access_key", {"service_account": "robot", "save_to": {"secret": "kept"}})
+    engine.apply(*declared)
+    engine.apply("iam_access_key", {"service_account": "robot"}, state="absent")  # the secret keeps what was in it
     engine.cloud.faults.add("lockbox.v1.SecretService.AddVersion", code="PERMISSION_DENIED")
     with pytest.raises(ApiFail, match="PERMISSION_DENIED"):
         engine.apply(*declared)

@@ -16,8 +16,9 @@ from ansible_collections.stagecraft.platform.plugins.module_utils.values import 
 ENUM = {"on": "MODE_ON", "read_only": "READ_ONLY"}
 PORT = Bound(Field("port"), "int")
 NOTE = Bound(Field("note", default="none"), "str")
+HINT = Bound(Field("hint"), "str")
 OWN = Bound(Field("address", computed=True), "str")
-RULES = Bound(Field("rules"), "dict", many=True, children={"port": PORT, "note": NOTE, "address": OWN})
+RULES = Bound(Field("rules"), "dict", many=True, children={"port": PORT, "note": NOTE, "hint": HINT, "address": OWN})
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,7 @@ def test_items_are_a_set_in_which_unset_is_the_default():
     have = [{"port": 2, "note": "x", "address": "10.0.0.2"}, {"port": 1, "note": "none", "address": "10.0.0.1"}]
     assert same(RULES, want, have), "order does not matter, and what the cloud chose is left alone"
     assert not same(RULES, want, [have[0], {**have[1], "note": "old"}]), "a value that was taken out shows"
+    assert not same(RULES, want, [have[0], {**have[1], "hint": "old"}]), "also where there is no default"
     assert not same(RULES, want, have[:1]) and not same(RULES, [], have) and same(RULES, [], [])
 
 
