@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from rehearsal.cloud import server
-from rehearsal.world import World
+from rehearsal.world import World, WorldError
 
 
 def _world(name: str) -> World:
@@ -34,9 +34,11 @@ def main() -> None:
     end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: end.set())
-    emulator = server.start(
-        given.folder, world=_world(given.world), host=given.host, port=given.port, delay=given.delay
-    )
+    where = {"host": given.host, "port": given.port, "delay": given.delay}
+    try:
+        emulator = server.start(given.folder, world=_world(given.world), **where)
+    except (OSError, WorldError) as error:
+        raise SystemExit(f"the emulated cloud cannot start: {error}") from error
     print(f"ready {emulator.address}", flush=True)
     end.wait()
     emulator.stop()

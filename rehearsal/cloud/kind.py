@@ -13,6 +13,7 @@ from rehearsal.cloud.errors import exists, invalid, not_found, refused
 from rehearsal.cloud.operations import Job
 from rehearsal.cloud.service import Call, Service, new_id
 from rehearsal.cloud.shapes import absorb, apply_mask, has, mentions
+from rehearsal.cloud.validation import check_labels
 
 if TYPE_CHECKING:
     from rehearsal.cloud.core import Cloud
@@ -96,10 +97,12 @@ class Kind(Service):
         cloud.store.put(self.api, self.key(resource), folder, self.scope(resource), name, resource.SerializeToString())
 
     def check_name(self, call: Call, resource: Message) -> None:
-        """Names are unique, and match the service's pattern. Raises ApiError."""
+        """Names are unique, and match the service's pattern; so do labels. Raises ApiError."""
         name = getattr(resource, "name", "")
         if self.pattern and not re.fullmatch(self.pattern, name):
             raise invalid(f"name: Value {name!r} must match {self.pattern!r}")
+        if self.pattern:
+            check_labels(resource)
         for row in call.cloud.store.rows("api = ? AND scope = ? AND name = ?", self.api, self.scope(resource), name):
             if name and row.id != self.key(resource):
                 raise exists(f"{self.title} with name {name} already exists")

@@ -92,3 +92,17 @@ def _check_text(rule: object, value: str, name: str) -> None:
         raise invalid(f"{name}: Length must be in {rule.length}")
     if rule.pattern and not re.fullmatch(rule.pattern, value):
         raise invalid(f"{name}: Value must match {rule.pattern!r}")
+
+
+def check_labels(resource: Message) -> None:
+    """Labels and description, for services whose protos say nothing of them. The limits are those of their reference."""
+    labels = getattr(resource, "labels", {})
+    if len(labels) > 64:
+        raise invalid("labels: Number of elements must be in <=64")
+    for key, value in labels.items():
+        if not re.fullmatch(r"[a-z][-_0-9a-z]{0,62}", key):
+            raise invalid(f"labels key {key!r}: Value must match '[a-z][-_0-9a-z]*', Length must be in 1-63")
+        if not re.fullmatch(r"[-_0-9a-z]{0,63}", value):
+            raise invalid(f"labels.{key}: Value must match '[-_0-9a-z]*', Length must be in <=63")
+    if len(getattr(resource, "description", "")) > 256:
+        raise invalid("description: Length must be in <=256")

@@ -86,6 +86,11 @@ def test_requests_are_validated(client):
     labels = {"Upper": "x"}
     refused(Code.INVALID_ARGUMENT, lambda: zones.Create(zone="a.", labels=labels, **values), "labels", "Upper")
     refused(Code.INVALID_ARGUMENT, lambda: client.network("Bad name"), "name")
+    networks = client.api("vpc.v1.Network")  # whose protos carry no options
+    for wrong in ({"labels": {"Upper": "x"}}, {"labels": {"a": "Upper"}}, {"description": "x" * 257}):
+        field = next(iter(wrong))
+        refused(Code.INVALID_ARGUMENT, lambda wrong=wrong: networks.Create(folder_id=client.folder, **wrong), field)
+    assert not networks.List(folder_id=client.folder, filter='name!="main"').networks
 
 
 @pytest.mark.parametrize(

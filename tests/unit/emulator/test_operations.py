@@ -151,6 +151,14 @@ def test_only_one_emulator_a_folder(emulator):
         server.start(emulator.folder)
 
 
+def test_a_taken_address_is_said(emulator, tmp_path):
+    port = emulator.address.rpartition(":")[2]
+    command = [sys.executable, "-m", "rehearsal.cloud", "--folder", str(tmp_path / "other"), "--port", port]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1 and f"cannot listen on {emulator.address}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def spawn(folder: Path, *more: str) -> tuple[subprocess.Popen, str]:
     command = [sys.executable, "-m", "rehearsal.cloud", "--folder", str(folder), *more]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
