@@ -81,13 +81,16 @@ class Network:
         self._place = place
         self._lock = threading.RLock()
         self._wanted = EMPTY
+        self._done: Topology | None = None  # what the machine is known to be like
         self._rules: dict[str, str] = {}  # namespace: the nftables text last applied by this process
 
     def sync(self, wanted: Topology) -> None:
         """Make the machine's namespaces what `wanted` says; applies only what differs. An endpoint's namespace is
         completed where it exists; making it is for `join`, when the endpoint starts."""
         with self._lock:
-            self._wanted = wanted
+            if wanted == self._done:
+                return
+            self._wanted, self._done = wanted, None
             for network in wanted.networks:
                 self._sync_router(network)
             existing = shell.namespaces()
@@ -98,6 +101,7 @@ class Network:
             for netns in existing - routers:
                 if netns.startswith(self.router("")):
                     self._remove(netns)
+            self._done = wanted
 
     def router(self, network: str) -> str:
         """The namespace that routes a VPC network."""
