@@ -83,13 +83,15 @@ def test_what_the_cloud_does_not_take(engine, change, says):
 
 
 def test_replacing_checks_everything_before_it_deletes(engine):
-    there = [{"vpc_network": {"name": "main"}}, {"vpc_subnet": SUBNET}]
+    there = [{"vpc_network": {"name": "main"}}, {"vpc_network": {"name": "other"}}, {"vpc_subnet": SUBNET}]
     engine.build(there)
     try:
         before = engine.apply("vpc_subnet", {"name": "a"}, state="info")["subnet"]["id"]
         with pytest.raises(Fail, match="it would be replaced; to create it set: network, cidr"):
             engine.apply("vpc_subnet", {"name": "a", "zone": "ru-central1-b", "replace": True})
         assert engine.apply("vpc_subnet", {"name": "a"}, state="info")["subnet"]["id"] == before
+        with pytest.raises(Fail, match="network cannot be changed from 'main' to 'other'"):
+            Engine.at(engine.cloud).apply("vpc_subnet", {"name": "a", "network": "other"})
         moved = {**SUBNET, "zone": "ru-central1-b", "replace": True}
         assert engine.apply("vpc_subnet", moved, check=True)["changed"]
         after = engine.apply("vpc_subnet", moved)["subnet"]

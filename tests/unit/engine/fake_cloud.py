@@ -29,6 +29,9 @@ class Fake:
     def frozen(self, name: str, want: Any, have: Any) -> bool:
         return self.bound[name].immutable
 
+    def name_of(self, ident: str) -> str:
+        return next(n for (_, (_, n)) in self.session.things if n in ident)
+
     def running(self) -> bool:
         return bool(self.raw and self.raw.get("running"))
 

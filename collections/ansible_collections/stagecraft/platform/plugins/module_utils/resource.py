@@ -94,6 +94,14 @@ class Run:
             self.names[got] = name
         return got
 
+    def name(self, f: Field, value: Any) -> Any:
+        """What a reference is called: as the user wrote it, or else as the cloud has it."""
+        if value not in self.names:
+            target = self.backend.resource if f.target is SELF else f.target
+            found = "" if f.take else target.backend(self.session, target, {}).name_of(value)
+            self.names[value] = found or value
+        return self.names[value]
+
     # ---- deciding ----
     def plan(self, have: dict | None) -> Plan:
         given = {n: self.params.get(n) for n, b in self.bound.items() if not b.field.key}
@@ -112,8 +120,8 @@ class Run:
         if have is not None and not plan.frozen and self.backend.running():
             plan.stopping = [n for n in plan.changed if self.bound[n].field.stops]
         plan.diff = difference(
-            {n: show(self.bound[n], have.get(n), self.names) for n in plan.changed} if have is not None else {},
-            {n: show(self.bound[n], plan.wanted.get(n, ""), self.names) for n in plan.changed},
+            {n: show(self.bound[n], have.get(n), self.name) for n in plan.changed} if have is not None else {},
+            {n: show(self.bound[n], plan.wanted.get(n, ""), self.name) for n in plan.changed},
         )
         return plan
 

@@ -96,15 +96,15 @@ def same_list(bound: Bound, want: list, have: list) -> bool:
     return True
 
 
-def show(bound: Bound, value: Any, names: dict | None = None) -> Any:
-    """As a person would write it; references as the user named them where they mean the same."""
+def show(bound: Bound, value: Any, name: Callable[[Field, Any], Any] = lambda f, value: value) -> Any:
+    """As a person would write it; `name` says what a reference is called."""
     f = bound.field
     if f.write_only and value is not None:
         return HIDDEN
     if bound.listy:
-        return [show(bound.one(), v, names) for v in value or []]
+        return [show(bound.one(), v, name) for v in value or []]
     if f.target is not None:
-        return (names or {}).get(value, value)
+        return name(f, value) if value else value
     if f.upper:
         return value.lower() if value else value
     if f.unit == "size" and value:
@@ -113,5 +113,5 @@ def show(bound: Bound, value: Any, names: dict | None = None) -> Any:
     if bound.kind == "enum":
         return next((k for k, v in bound.choices.items() if v == value), value)
     if bound.children and value:
-        return {n: show(bound.children[n], v, names) for n, v in value.items() if n in bound.children}
+        return {n: show(bound.children[n], v, name) for n, v in value.items() if n in bound.children}
     return value

@@ -153,6 +153,14 @@ class Yandex:
         other.raw = other.call("Get", other.request("Get"))
         return get(other.raw, chain(other.raw.DESCRIPTOR, bound.field.path.rpartition(".")[2]), bound)
 
+    def name_of(self, ident: str) -> str:
+        """The name of what has this id; empty where that is gone, or where ids are names anyway."""
+        self.id = ident
+        if f"{self.resource.noun}_id" not in self.methods["Get"].input_type.fields_by_name:
+            return ""
+        found = self.call("Get", self.request("Get"))
+        return found.name if found is not None else ""
+
     def status(self) -> str:
         f = self.raw.DESCRIPTOR.fields_by_name.get("status")
         return f.enum_type.values_by_number[self.raw.status].name if f else ""
