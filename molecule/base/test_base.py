@@ -58,11 +58,17 @@ def test_the_authority_is_trusted_by_programs(host):
     assert answer.rc == 0 and "OK" in answer.stdout
 
 
-def test_apt_and_pip_use_the_stage_sources(host):
-    assert "http://127.0.0.1:3142" in host.check_output("apt-config dump Acquire::http::Proxy")
-    settings = host.check_output("env -u PIP_FIND_LINKS python3 -c 'import configparser; c = configparser.ConfigParser();"
-                                 " c.read(\"/etc/pip.conf\"); print(dict(c[\"global\"]))'")  # fmt: skip
-    assert "packages.molecule.internal:8080" in settings and "'no-index': 'true'" in settings
+def test_apt_fetches_through_the_proxy(host):
+    host.check_output("cd /tmp && rm -f netbase_*.deb && apt-get download -q netbase")
+    assert "/netbase_" in host.check_output("journalctl -u proxy -o cat")
+
+
+def test_pip_looks_only_where_it_is_told(host):
+    host.check_output("python3 -m venv /tmp/venv")
+    answer = host.run("env -u PIP_FIND_LINKS /tmp/venv/bin/pip --retries 0 download -d /tmp nosuch")
+    assert answer.rc == 1
+    assert "packages.molecule.internal" in answer.stdout + answer.stderr
+    assert "pypi" not in answer.stdout + answer.stderr
 
 
 def test_the_journal_is_bounded_and_on_disk(host):

@@ -14,7 +14,7 @@ from rehearsal.world import shell
 from rehearsal.world.images import ensure
 
 SETTINGS = "/opt/molecule"  # where a container finds what the machine's pip needs
-STARTED = 60  # seconds until systemd must have finished starting
+STARTED = 180  # seconds until systemd must have finished starting
 
 
 def main(verb: str, names: list[str]) -> None:
@@ -37,16 +37,20 @@ def up(name: str, image: str) -> None:
         return
     shell.podman("rm", "--force", "--time", "0", "--volumes", "--ignore", name)
     scenario = os.environ["STAGECRAFT_MOLECULE_SCENARIO"]
-    shell.podman(
-        *("run", "--detach", "--name", name, "--hostname", name, "--label", f"stagecraft.molecule={scenario}"),
-        *("--systemd", "always", "--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined"),
-        *("--ulimit", "host", "--network", "bridge", *pip_settings(), image, "/sbin/init"),
-    )
+    without_cloud_init = Path(os.environ["STAGECRAFT_MOLECULE_STATE"]) / "cloud-init.disabled"
+    without_cloud_init.touch()
+    options = ["--detach", "--name", name, "--hostname", name, "--label", f"stagecraft.molecule={scenario}"]
+    options += ["--systemd", "always", "--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined"]
+    options += ["--ulimit", "host", "--network", "bridge", *pip_settings()]
+    options += ["--volume", f"{without_cloud_init}:/etc/cloud/{without_cloud_init.name}:ro"]
+    shell.podman("run", *options, image, "/sbin/init")
     deadline = time.monotonic() + STARTED
     while time.monotonic() < deadline:
         # `degraded` is fine: a unit that cannot run in a container is no concern of the role under test.
         state = shell.podman("exec", name, "sh", "-c", "systemctl is-system-running || true").strip()
         if state in ("running", "degraded"):
+            # On a real machine cloud-init makes the host keys.
+            shell.podman("exec", name, "sh", "-c", "ssh-keygen -A && systemctl reset-failed && systemctl restart ssh")
             return
         time.sleep(0.2)
     raise SystemExit(f"{name}: systemd has not started within {STARTED} s; it says {state!r}")

@@ -56,7 +56,8 @@ class ActionModule(ActionBase):
         used: set[str] = set()
         items = [*self._folders(used), *self._files(root, used)]
         if unused := [path for path in self.rules if path not in used]:
-            raise AnsibleActionFail(f"files: nothing in {root} matches {', '.join(unused)}")
+            hint = "; Ansible does not render keys" if any("{{" in path for path in unused) else ""
+            raise AnsibleActionFail(f"files: nothing in {root} matches {', '.join(unused)}{hint}")
         sent = {option: args[option] for option in ("root", "manifests") if option in args}
         return self._execute_module(
             "stagecraft.platform.config_tree",

@@ -1,0 +1,119 @@
+"""What the edge answers."""
+
+import json
+import time
+
+import pytest
+
+CURL = "curl --silent --show-error --max-time 20"
+URL = "https://localhost"
+
+
+@pytest.fixture(autouse=True)
+def rested(host):
+    """Wait until the rate limit and the passive health checks have forgotten the test before."""
+    yield
+    time.sleep(1.2)
+
+
+def ports(host, path="/", count=12, options=""):
+    """Which backends answer `count` requests, made one after the other."""
+    line = f"for i in $(seq {count}); do {CURL} {options} {URL}{path}; echo; done"
+    return [json.loads(answer)["port"] for answer in host.check_output(line).split("\n") if answer]
+
+
+def headers(host, options="", url=URL):
+    answer = host.check_output(f"{CURL} --dump-header - --output /dev/null {options} {url}/").replace("\r", "")
+    status, *lines = answer.strip().split("\n")
+    return status, {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+
+
+def test_port_80_redirects(host):
+    status, found = headers(host, url="http://localhost")
+    assert " 308 " in status and found["location"] == "https://localhost/"
+
+
+def test_http_2_and_modern_tls_only(host):
+    assert host.check_output(f"{CURL} -o /dev/null -w '%{{http_version}} %{{ssl_verify_result}}' {URL}/") == "2 0"
+    assert host.run(f"{CURL} --tlsv1.2 --tls-max 1.2 {URL}/").rc == 0
+    assert host.run(f"{CURL} --tls-max 1.1 --ciphers DEFAULT@SECLEVEL=0 {URL}/").rc == 35
+
+
+def test_headers_protect_and_give_nothing_away(host):
+    _, found = headers(host)
+    assert found["strict-transport-security"].startswith("max-age=")
+    assert found["x-content-type-options"] == "nosniff" and found["x-frame-options"] == "DENY"
+    assert "content-security-policy" in found
+    assert found["server"] == "nginx"
+
+
+def test_both_backends_take_part(host):
+    assert set(ports(host)) == {8441, 8442}
+
+
+def test_a_backend_learns_who_asked_and_cannot_be_lied_to(host):
+    said = json.loads(host.check_output(f"{CURL} -H 'X-Forwarded-For: 1.2.3.4' {URL}/"))["headers"]
+    assert said["X-Forwarded-For"] == "127.0.0.1" and said["X-Forwarded-Proto"] == "https"
+    assert said["Host"] == "localhost" and len(said["X-Request-ID"]) == 32
+
+
+def test_a_backend_that_is_gone_is_not_missed(host):
+    """Not one request fails, POST among them: what could not be sent may be sent elsewhere."""
+    host.check_output("systemctl stop backend-8441")
+    try:
+        assert set(ports(host)) == {8442}
+        assert set(ports(host, options="--data x")) == {8442}
+    finally:
+        host.run("systemctl reset-failed backend-8441")
+        host.check_output("systemd-run --unit=backend-8441 --remain-after-exit /opt/backend.py 8441 /opt/backend.pem")
+        time.sleep(11)  # fail_timeout
+    assert set(ports(host)) == {8441, 8442}
+
+
+def test_an_answer_of_503_is_repeated_elsewhere_for_get_and_never_for_post(host):
+    assert set(ports(host, "/broken-get")) == {8442}
+    time.sleep(11)  # until the backend that answered 503 is asked again
+    line = f"for i in $(seq 6); do {CURL} --data x -o /dev/null -w '%{{http_code}}\\n' {URL}/broken-post; done"
+    assert "503" in host.check_output(line)
+    seen = host.check_output("journalctl -u backend-8441 -u backend-8442 -o cat | grep -c 'POST /broken-post'")
+    assert int(seen) == 6
+    time.sleep(11)
+
+
+def test_a_backend_with_a_strangers_certificate_gets_no_request(host):
+    where = "--resolve stranger.molecule.internal:443:127.0.0.1 --insecure"
+    answer = host.check_output(f"{CURL} {where} -w ' %{{http_code}}' https://stranger.molecule.internal/")
+    assert '"status":502' in answer and answer.endswith(" 502")
+    assert "GET" not in host.check_output("journalctl -u backend-8443 -o cat")
+
+
+def test_limits_answer_with_problem_details(host):
+    host.check_output("head -c 100000 /dev/zero > /tmp/large")
+    answer = host.check_output(f"{CURL} --data-binary @/tmp/large -w ' %{{http_code}} %{{content_type}}' {URL}/")
+    assert '"status":413' in answer and answer.endswith(" 413 application/problem+json")
+    many = f"seq 150 | xargs -P 10 -I{{}} {CURL} -o /dev/null -w '%{{http_code}}\\n' {URL}/"
+    codes = host.run(many).stdout.split()
+    assert set(codes) == {"200", "429"} and codes.count("200") >= 50
+    last = host.run(f"{many}; {CURL} -i {URL}/").stdout.lower()
+    assert "retry-after: 1" in last and '"status":429' in last
+
+
+def test_what_is_closed_and_what_is_not_here(host):
+    assert '"status":404' in host.check_output(f"{CURL} {URL}/metrics")
+    assert '"status":421' in host.check_output(f"{CURL} -H 'Host: other.example' {URL}/")
+
+
+def test_the_log_is_json_without_secrets(host):
+    host.check_output(f"{CURL} -H 'Authorization: Bearer s3cret-token' '{URL}/logged?api_key=s3cret-query'")
+    log = host.file("/var/log/nginx/access.log").content_string
+    last = json.loads(log.strip().split("\n")[-1])
+    assert last["path"] == "/logged" and last["status"] == "200" and last["tls"] == "TLSv1.3"
+    assert "s3cret" not in log
+
+
+def test_a_new_certificate_comes_without_a_restart_or_a_lost_request(host):
+    before = host.check_output("systemctl show -p MainPID --value nginx")
+    load = f"sh -c 'for i in $(seq 30); do {CURL} -o /dev/null -w \"%{{http_code}}\\n\" {URL}/; done' > /tmp/load"
+    host.check_output(f"{load} & sleep 0.2; systemctl reload nginx; wait")
+    assert set(host.file("/tmp/load").content_string.split()) == {"200"}
+    assert host.check_output("systemctl show -p MainPID --value nginx") == before

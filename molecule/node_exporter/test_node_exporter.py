@@ -1,0 +1,60 @@
+"""What the exporter answers, and to whom."""
+
+CURL = "curl --silent --show-error --max-time 10"
+OWN = "--cert /etc/prometheus-node-exporter/certificate.pem --key /etc/prometheus-node-exporter/key.pem"
+URL = "https://sc-molecule-node-exporter:9100/metrics"
+
+
+def test_metrics_for_a_client_with_a_certificate(host):
+    metrics = host.check_output(f"{CURL} {OWN} {URL}")
+    assert 'nodename="sc-molecule-node-exporter"' in metrics
+    assert "node_memory_MemTotal_bytes" in metrics
+    assert "node_cpu_seconds_total" in metrics
+
+
+def test_nothing_for_a_client_without_one(host):
+    answer = host.run(f"{CURL} {URL}")
+    assert answer.rc != 0 and "certificate required" in answer.stderr
+    assert not answer.stdout
+
+
+def test_nothing_for_a_certificate_of_another_authority(host):
+    host.check_output(
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=stranger -days 1"
+        " -keyout /tmp/stranger.key -out /tmp/stranger.pem 2>/dev/null"
+    )
+    answer = host.run(f"{CURL} --cert /tmp/stranger.pem --key /tmp/stranger.key {URL}")
+    assert answer.rc != 0 and not answer.stdout
+
+
+def test_plain_http_and_old_tls_are_refused(host):
+    assert "node_" not in host.run(f"{CURL} {URL.replace('https', 'http')}").stdout
+    assert host.run(f"{CURL} {OWN} --tls-max 1.1 --ciphers DEFAULT@SECLEVEL=0 {URL}").rc != 0
+
+
+def test_loopback_is_not_served(host):
+    answer = host.run(f"{CURL} --insecure {OWN} https://127.0.0.1:9100/metrics")
+    assert answer.rc == 7, answer.stderr
+
+
+def test_a_new_certificate_needs_no_restart(host):
+    """The exporter reads its certificate at every connection, which is why the role does not restart it for one."""
+    folder = "/etc/prometheus-node-exporter"
+    before = host.check_output("systemctl show -p MainPID --value prometheus-node-exporter")
+    host.check_output(f"cp -p {folder}/certificate.pem /tmp/kept.pem; cp -p {folder}/key.pem /tmp/kept.key")
+    try:
+        host.check_output(f"cat /tmp/stranger.pem > {folder}/certificate.pem; cat /tmp/stranger.key > {folder}/key.pem")
+        shown = host.run("openssl s_client -connect sc-molecule-node-exporter:9100 </dev/null").stdout
+        assert "CN = stranger" in shown
+    finally:
+        host.check_output(f"cat /tmp/kept.pem > {folder}/certificate.pem; cat /tmp/kept.key > {folder}/key.pem")
+    assert host.check_output("systemctl show -p MainPID --value prometheus-node-exporter") == before
+
+
+def test_the_sandbox_holds(host):
+    """The unit's own view: the file system is read-only, and other users cannot read the key."""
+    pid = host.check_output("systemctl show -p MainPID --value prometheus-node-exporter")
+    answer = host.run(f"nsenter --target {pid} --mount touch /etc/written /var/written")
+    assert answer.rc != 0 and answer.stderr.count("Read-only file system") == 2
+    assert "CapEff:\t0000000000000000" in host.file(f"/proc/{pid}/status").content_string
+    assert host.run("su nobody -s /bin/sh -c 'cat /etc/prometheus-node-exporter/key.pem'").rc != 0

@@ -1,0 +1,85 @@
+"""What Prometheus answers, and to whom."""
+
+import json
+import time
+from urllib.parse import quote
+
+CURL = "curl --silent --show-error --max-time 10"
+URL = "https://sc-molecule-prometheus:9090"
+PASSWORD = "a-password-for-tests"
+
+
+def get(host, path):
+    return json.loads(host.check_output(f"{CURL} --user prometheus:{PASSWORD} '{URL}{path}'"))["data"]
+
+
+def query(host, expression):
+    """The results of a query, which a server that has just started may need some seconds to have."""
+    for _ in range(20):
+        if found := get(host, f"/api/v1/query?query={quote(expression)}")["result"]:
+            return {sample["metric"].get("job", ""): float(sample["value"][1]) for sample in found}
+        time.sleep(0.5)
+    return {}
+
+
+def test_a_login_is_wanted(host):
+    for user in ("", "--user prometheus:wrong-password", "--user other:a-password-for-tests"):
+        assert host.check_output(f"{CURL} {user} -o /dev/null -w '%{{http_code}}' {URL}/api/v1/targets") == "401"
+
+
+def test_it_watches_itself_and_says_who_is_down(host):
+    assert query(host, "up") == {"prometheus": 1.0, "nobody": 0.0}
+
+
+def test_labels_of_targets_arrive(host):
+    assert query(host, 'up{floor="cellar"}') == {"nobody": 0.0}
+    assert "stage: molecule" in get(host, "/api/v1/status/config")["yaml"]
+
+
+def test_rules_are_evaluated_and_alerts_made(host):
+    assert query(host, "molecule_two") == {"": 2.0}
+    assert query(host, 'ALERTS{alertname="NobodyHome",alertstate="firing"}') == {"nobody": 1.0}
+    (alert,) = [a for a in get(host, "/api/v1/alerts")["alerts"] if a["labels"]["alertname"] == "NobodyHome"]
+    assert alert["annotations"]["summary"] == "127.0.0.1:1"
+    groups = {rule["name"] for group in get(host, "/api/v1/rules")["groups"] for rule in group["rules"]}
+    assert groups == {"TargetDown", "molecule_two", "NobodyHome"}
+
+
+def test_a_new_target_needs_no_restart(host):
+    """Targets are files that Prometheus watches, which is why the role neither restarts nor reloads it for one."""
+    file = "/etc/prometheus/targets/nobody.json"
+    host.check_output(f"cp -p {file} /tmp/kept.json; sed 's/127.0.0.1:1/127.0.0.1:2/' /tmp/kept.json > {file}")
+    try:
+        for _ in range(40):
+            if any(t["labels"]["instance"] == "127.0.0.1:2" for t in get(host, "/api/v1/targets")["activeTargets"]):
+                break
+            time.sleep(0.5)
+        else:
+            raise AssertionError("the new target was not taken")
+    finally:
+        host.check_output(f"cat /tmp/kept.json > {file}")
+
+
+def test_plain_http_old_tls_and_loopback_are_refused(host):
+    assert "<title>" not in host.run(f"{CURL} {URL.replace('https', 'http')}/").stdout
+    assert host.run(f"{CURL} --tls-max 1.1 --ciphers DEFAULT@SECLEVEL=0 {URL}/").rc == 35
+    assert host.run(f"{CURL} --insecure https://127.0.0.1:9090/").rc == 7
+
+
+def test_retention_is_what_was_asked(host):
+    assert get(host, "/api/v1/status/flags")["storage.tsdb.retention.time"] == "15d"
+
+
+def test_the_password_is_nowhere_in_the_clear_for_others(host):
+    pid = host.check_output("systemctl show -p MainPID --value prometheus")
+    assert PASSWORD not in host.check_output(
+        f"tr '\\0' ' ' < /proc/{pid}/cmdline; journalctl -u prometheus; cat /etc/prometheus/web.yml"
+    )
+    assert host.run("su nobody -s /bin/sh -c 'cat /etc/prometheus/passwords/prometheus'").rc != 0
+    assert PASSWORD not in host.check_output("journalctl -o cat")
+
+
+def test_the_sandbox_holds(host):
+    pid = host.check_output("systemctl show -p MainPID --value prometheus")
+    answer = host.run(f"nsenter --target {pid} --mount touch /etc/written /var/written")
+    assert answer.rc != 0 and answer.stderr.count("Read-only file system") == 2
