@@ -45,13 +45,20 @@ class Databases:
     def endpoints(self, cloud: Cloud) -> list[Endpoint]:
         """Where the hosts are, by which names, behind which security groups."""
         clusters = {cluster.id: cluster for cluster in cloud.all(CLUSTER)}
-        found = []
-        for host in cloud.all(HOST):
-            cluster, address = clusters.get(host.cluster_id), self._address(cloud, host)
-            if cluster is not None and address is not None:
-                interface = Interface(host.subnet_id, address, groups=tuple(cluster.security_group_ids))
-                found.append(Endpoint(host_id(host.name), tuple(_names(cluster, host)), (interface,)))
-        return found
+        found = [
+            self._endpoint(cloud, clusters[host.cluster_id], host)
+            for host in cloud.all(HOST)
+            if host.cluster_id in clusters
+        ]
+        return [endpoint for endpoint in found if endpoint is not None]
+
+    def _endpoint(self, cloud: Cloud, cluster: Any, host: Any) -> Endpoint | None:
+        """A host on the network; None while it has no address."""
+        address = cloud.facts(HOST, host.name).get("address")
+        if not address:
+            return None
+        interface = Interface(host.subnet_id, IPv4Address(address), groups=tuple(cluster.security_group_ids))
+        return Endpoint(host_id(host.name), tuple(_names(cluster, host)), (interface,))
 
     # ---- clusters ----
     def resume(self, cloud: Cloud) -> None:
@@ -66,10 +73,10 @@ class Databases:
             record, host = self._host(cloud, cluster)
             if cluster.config.version != VERSION:
                 raise WorldError(f"cluster {cluster.name}: a rehearsal has PostgreSQL {VERSION} only")
-            address = self._address(cloud, record)
-            if address is None:
+            endpoint = self._endpoint(cloud, cluster, record)
+            if endpoint is None:
                 raise WorldError(f"cluster {cluster.name}: its host {record.name} has no address in a subnet")
-            self._network.attach(host.id, record.subnet_id, address)
+            self._network.join(endpoint)
             host.start(_names(cluster, record))
             with _explained(f"cluster {cluster.name}"), host.connect() as connection:
                 postgres_objects.prepare(connection)
@@ -137,10 +144,6 @@ class Databases:
         for each in (self._place.folder, self._folder, folder):
             each.mkdir(parents=True, exist_ok=True, mode=0o700)
         return Host(self._place, record.name, folder / host_id(record.name))
-
-    def _address(self, cloud: Cloud, host: Any) -> IPv4Address | None:
-        address = cloud.facts(HOST, host.name).get("address")
-        return IPv4Address(address) if address else None
 
     def _users(self, cloud: Cloud, cluster: Any) -> list[Any]:
         return [user for user in cloud.all(USER) if user.cluster_id == cluster.id]
