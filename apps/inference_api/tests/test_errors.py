@@ -45,11 +45,11 @@ def test_paths_and_methods_that_are_not_there(api: Api) -> None:
     problem(api.client.get("/v1/predict/digits"), 405, "method-not-allowed")
 
 
+@pytest.mark.parametrize("parts", [[b"x" * 500_000], [b"x" * 1000, b"x"], [b"x" * 5_000] * 9])
 @pytest.mark.parametrize("announced", [True, False])
-def test_a_body_over_the_limit(api: Api, announced: bool) -> None:
+def test_a_body_over_the_limit(api: Api, announced: bool, parts: list[bytes]) -> None:
     api.start(body_limit_bytes=1000).ready()
-    body = b"x" * 500_000
-    content = body if announced else iter([body[:250_000], body[250_000:]])
+    content = b"".join(parts) if announced else iter(parts)
     document = problem(api.client.post("/v1/predict/digits", content=content), 413, "body-too-large")
     assert document["limit_bytes"] == 1000
 

@@ -43,6 +43,7 @@ def test_a_torn_end_is_cut_off(tmp_path: Path, cut: int) -> None:
     path.write_bytes(path.read_bytes()[:-cut])
     again = Spool(tmp_path, 10_000)
     assert again.peek(100)[0] == RECORDS[:9] and again.damaged_bytes > 0
+    assert path.stat().st_size == again.size
     again.append([b"more"])
     assert Spool(tmp_path, 10_000).peek(100)[0] == [*RECORDS[:9], b"more"]
 

@@ -77,8 +77,6 @@ class Front:
         answer = await self._service.handle(call, body, target.codec, prediction_id)
         if answer.status == GONE:
             return
-        if answer.status == 413:
-            await discard(receive, self._limit * DISCARD_LIMIT)
         await respond(send, answer, request_id)
 
 
@@ -97,36 +95,24 @@ def head(headers: list[tuple[bytes, bytes]]) -> tuple[bytes | None, str, int]:
 
 
 async def read_body(receive: Receive, limit: int, length: int) -> bytes:
-    """The whole body; Problem 413 as soon as it is known to be over the limit."""
-    if length > limit:
-        raise problems.too_large(limit)
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if message["type"] == "http.disconnect":
-        raise ClientGoneError
-    if not message.get("more_body"):
-        if len(body) > limit:
-            raise problems.too_large(limit)
-        return body
-    parts, size = [body], len(body)
-    while message.get("more_body"):
+    """The whole body; Problem 413 when it is over the limit.
+
+    A body that is too large is read on for a while and dropped: a connection that is closed with unread data is reset,
+    and the client would miss the answer.
+    """
+    parts, size, more = [], 0, True
+    while more and size <= limit * DISCARD_LIMIT:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGoneError
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > limit:
-            raise problems.too_large(limit)
-    return b"".join(parts)
-
-
-async def discard(receive: Receive, limit: int) -> None:
-    """Read on for a while: a connection closed with unread data is reset, and the client would miss the answer."""
-    more = True
-    while more and limit > 0:
-        message = await receive()
-        limit -= len(message.get("body", b""))
+        part = message.get("body", b"")
+        size += len(part)
         more = message.get("more_body", False)
+        if size <= limit:
+            parts.append(part)
+    if max(size, length) > limit:
+        raise problems.too_large(limit)
+    return b"".join(parts)
 
 
 async def respond(send: Send, answer: Answer, request_id: str) -> None:

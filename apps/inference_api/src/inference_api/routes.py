@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from inference_api import __version__, plain_codecs, problems
 from inference_api.codecs import Codec
-from inference_api.front import discard, head, read_body
+from inference_api.front import head, read_body
 from inference_api.keys import Client
 from inference_api.plain_codecs import InferRequest, InferResponse, PredictRequest, PredictResponse
 from inference_api.service import Call, Service, prediction_ids
@@ -80,8 +80,6 @@ async def _answer(request: Request, service: Service, codec: Codec, model: str, 
 
     call = Call(request.scope["path"], model, version, key, request_id)
     answer = await service.handle(call, body, codec, prediction_id)
-    if answer.status == 413:
-        await discard(request.receive, limit)
     response = Response(answer.body, answer.status, media_type=answer.media_type.decode())
     for name, value in ((b"x-request-id", request_id.encode()), *answer.headers):
         response.headers[name.decode()] = value.decode()
