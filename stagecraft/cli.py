@@ -52,8 +52,7 @@ def apply(name: StageName = "", where: Where = None, check: bool = False, diff: 
     target = target_of(stage(name), where)
     announce(target)
     arguments = " ".join(flag for flag, on in (("--check", check), ("--diff", diff)) if on)
-    variables: dict[str, object] = {"models_folder": str(rehearsals.models_folder())} if target.rehearsed else {}
-    outcome = playbooks.run(target, target.stage.playbook, console, variables, arguments)
+    outcome = playbooks.run(target, target.stage.playbook, console, arguments=arguments)
     console.print(
         f"{name}: {'would change' if check else 'changed'} {outcome.changed} in {outcome.seconds:.0f}s,"
         f" {len(outcome.hosts)} hosts"

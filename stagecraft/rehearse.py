@@ -15,13 +15,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from rehearsal import packages, places
+from rehearsal import forward, places, wheelhouse
 from stagecraft import playbooks
 from stagecraft.progress import clock
 from stagecraft.stages import ROOT, Refused, Stage
 from stagecraft.target import Target, rehearsal_of
-
-DIGITS = ROOT / "models" / "digits" / "train.py"
 
 
 @dataclass(frozen=True)
@@ -31,11 +29,6 @@ class Part:
     name: str
     seconds: float
     said: str
-
-
-def models_folder() -> Path:
-    """Where the models of a rehearsal are built: they are not in the repository."""
-    return places.cache() / "models"
 
 
 def need_root() -> None:
@@ -63,12 +56,10 @@ def step(console: Console, name: str, command: list[str], environment: dict[str,
 
 
 def fill_packages(console: Console) -> Part:
-    """Wheels for the machines, downloaded once and kept."""
-    started = time.monotonic()
+    """Wheels for the machines, downloaded once and kept. Debian's packages are kept as machines ask for them."""
     console.print("[bold]Package cache")
-    locks = sorted([*ROOT.glob("apps/*/requirements.lock"), *ROOT.glob("roles/*/files/requirements*.lock")])
-    packages.fill(locks)
-    return Part("Package cache", time.monotonic() - started, f"{len(locks)} lock files")
+    filled = wheelhouse.fill(wheelhouse.locks(ROOT), progress=lambda line: console.print("  " + escape(line)))
+    return Part("Package cache", filled.seconds, f"{len(filled.downloaded)} wheels downloaded, {filled.present} there")
 
 
 def checks(target: Target) -> tuple[int, int]:
@@ -85,7 +76,7 @@ def checks(target: Target) -> tuple[int, int]:
 def playbook(console: Console, target: Target, name: str, path: Path) -> tuple[Part, playbooks.Outcome]:
     """Run a playbook as a part of the rehearsal."""
     console.print(f"[bold]{escape(name)}")
-    outcome = playbooks.run(target, path, console, {"models_folder": str(models_folder())})
+    outcome = playbooks.run(target, path, console)
     return Part(name, outcome.seconds, f"{outcome.changed} changed"), outcome
 
 
@@ -94,7 +85,6 @@ def rehearse(stage: Stage, console: Console) -> str:
     need_root()
     started = time.monotonic()
     parts = [fill_packages(console)]
-    parts.append(step(console, "Models", [sys.executable, str(DIGITS), "--out", str(models_folder())]))
     parts.append(step(console, "Emulated cloud", [sys.executable, "-m", "rehearsal", "up", stage.name]))
     target = rehearsal_of(stage)
     part, first = playbook(console, target, "Build", stage.playbook)
@@ -122,7 +112,7 @@ def summary(console: Console, target: Target, parts: list[Part]) -> None:
         table.add_row(part.name, clock(part.seconds), escape(part.said))
     console.print(table)
     name = target.stage.name
-    for line in forwards(target):
+    for line in entries(target):
         console.print(line, highlight=False, soft_wrap=True)
     console.print(f"logs: {target.folder / 'logs'}", highlight=False, soft_wrap=True)
     console.print(f"a shell: make shell STAGE={name} HOST=backend-1", highlight=False)
@@ -131,11 +121,15 @@ def summary(console: Console, target: Target, parts: list[Part]) -> None:
     )
 
 
-def forwards(target: Target) -> list[str]:
+def entries(target: Target) -> list[str]:
     """Addresses on 127.0.0.1, with a line to copy for the API."""
-    path = target.folder / "entries.json"
-    entries = json.loads(path.read_text()) if path.exists() else {}
-    return [f"{what}: {line}" for what, line in entries.items()]
+    entry = json.loads((target.folder / "entry.json").read_text())
+    host, port = entry["hostname"], forward.inward(places.Place(target.stage.name), "api", entry["address"], 443)
+    at = f"--resolve {host}:{port}:127.0.0.1 https://{host}:{port}"
+    return [
+        f"the API answers on 127.0.0.1:{port} as {host}; its documentation is at /docs. Ask it:",
+        f"  curl --config {target.folder}/curl.conf {at}/v1/predict/{entry['model']}",
+    ]
 
 
 def destroy(stage: Stage, target: Target, console: Console, confirm: str) -> str:
