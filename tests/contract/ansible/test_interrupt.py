@@ -3,19 +3,19 @@
 import os
 import signal
 import subprocess
+import sys
 
-import pytest
 import yaml
 from ansible_runs import ROOT, calls, command, marked, stack, wait_until
 
+PACKAGE = "ansible_collections.stagecraft.platform.plugins.plugin_utils"
 RESOURCES = [
     {"vpc_network": {"name": "main"}},
     {"vpc_subnet": {"name": "a", "network": "main", "zone": "ru-central1-a", "cidr": ["10.0.0.0/24"]}},
 ]
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
-def test_an_ended_run_leaves_no_process_and_nothing_twice(end, play, cloud, variables, tmp_path):
+def test_an_interrupted_run_leaves_no_process_and_nothing_twice(play, cloud, variables, tmp_path):
     before = len(calls(cloud, "NetworkService.Create"))
     cloud.cloud.delay = 4.0
     book = tmp_path / "play.yml"
@@ -30,7 +30,7 @@ def test_an_ended_run_leaves_no_process_and_nothing_twice(end, play, cloud, vari
         start_new_session=True,
     )
     wait_until(lambda: len(calls(cloud, "NetworkService.Create")) > before, 60)
-    os.kill(run.pid, end)
+    os.kill(run.pid, signal.SIGINT)
     run.wait(30)
     wait_until(lambda: not marked(variables["STAGECRAFT_TEST_MARK"]), 15)
     cloud.cloud.delay = 0.02
@@ -38,3 +38,17 @@ def test_an_ended_run_leaves_no_process_and_nothing_twice(end, play, cloud, vari
     assert not again["failed"], again["msg"]
     assert len(calls(cloud, "NetworkService.Create")) == before + 1
     assert not gone["failed"] and gone["changed"], gone["msg"]
+
+
+def test_what_is_killed_takes_its_child_along(cloud, variables):
+    before = len(calls(cloud, "NetworkService.Create"))
+    cloud.cloud.delay = 30.0
+    request = {"connection": {}, "resources": RESOURCES[:1], "state": "present", "check": False, "workers": 2}
+    request |= {"stage": None, "app": None, "prune": False}
+    asks = f"from {PACKAGE}.cloud_process import ask; ask('stack', {request})"
+    killed = subprocess.Popen([sys.executable, "-c", asks], env=variables | {"PYTHONPATH": str(ROOT / "collections")})
+    wait_until(lambda: len(calls(cloud, "NetworkService.Create")) > before, 30)
+    killed.kill()
+    killed.wait(10)
+    wait_until(lambda: not marked(variables["STAGECRAFT_TEST_MARK"]), 10)
+    cloud.cloud.delay = 0.02

@@ -73,7 +73,7 @@ def test_what_the_cloud_refuses_stops_only_what_needs_it(play, cloud):
     assert "PERMISSION_DENIED" in rows["vpc_gateway egress"]["error"]
     assert "not tried" in rows["vpc_route_table r"]["error"]
     assert "ru-central1-z" in rows["vpc_subnet far"]["error"]
-    assert "network nowhere does not exist" in rows["vpc_subnet lost"]["error"]
+    assert "vpc_network nowhere" in rows["vpc_subnet lost"]["error"]
     slow = rows["vpc_address slow"]["error"]
     assert "still going on after 3 s (operation " in slow and "run the same again" in slow
     for item in ("vpc_gateway egress", "vpc_subnet far", "vpc_subnet lost", "vpc_address slow"):

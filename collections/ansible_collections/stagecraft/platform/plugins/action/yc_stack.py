@@ -33,14 +33,15 @@ class ActionModule(CloudAction):
         display.display(summary(results, self._task.check_mode))
         for row in answer["undeclared"] if not options["prune"] else ():
             display.display(f"  undeclared  {row['kind']} {row['name'] or row['id']}", color="yellow")
-        result = {
-            "changed": any(row["changed"] for row in results),
+        changed = [row for row in results if row["changed"]]
+        if any("error" in row for row in results):
+            return failed(results)
+        return {
+            "changed": bool(changed),
             "results": results,
             "undeclared": answer["undeclared"],
-            "diff": [diff(row) for row in results if row["changed"] and "diff" in row],
+            "diff": [diff(row) for row in changed],
         }
-        errors = [f"{row['item']}: {said(row)}" for row in results if "error" in row]
-        return result | (failure("; ".join(errors)) | {"changed": result["changed"]} if errors else {})
 
     def _show(self, row):
         text = line(row, self._task.check_mode)
@@ -48,13 +49,24 @@ class ActionModule(CloudAction):
             display.display(text, color="red" if "error" in row else None)
 
 
-def said(row):
-    """The error without the name of its declaration, which stands before it anyway."""
-    return row["error"].removeprefix(f"{row['item']}: ")
-
-
 def failure(message):
     return {"failed": True, "changed": False, "msg": message}
+
+
+def failed(results):
+    """What is shown of a stack of which something failed: the errors, and shortly what was done."""
+    errors = [f"{row['item']}: {row['error'].removeprefix(row['item'] + ': ')}" for row in results if "error" in row]
+    count = f"{len(errors)} of {len(results)} failed; what is done is kept, and the same run again goes on from there:"
+    return {
+        "failed": True,
+        "changed": any(row["changed"] for row in results),
+        "msg": errors[0] if len(errors) == 1 else "\n- ".join([count, *errors]),
+        "results": [
+            {name: row[name] for name in ("item", "changed", "error") if name in row}
+            for row in results
+            if row["changed"] or "error" in row
+        ],
+    }
 
 
 def diff(row):

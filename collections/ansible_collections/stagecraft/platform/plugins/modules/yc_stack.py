@@ -77,7 +77,7 @@ RETURN = r"""
 results:
   description:
     - For each declaration, in its order, what its module would return, with C(item), what it is called, and C(seconds).
-    - One that failed has C(error).
+    - One that failed has C(error). Where one failed, the others are only named, and only those that changed.
   type: list
   elements: dict
   returned: always

@@ -48,10 +48,15 @@ def run(request: dict[str, Any], answers: Any) -> list[dict[str, Any]]:
 
 def contents(session: Session) -> list[dict[str, Any]]:
     """Rows of kind, id, name and labels, sorted; bindings of service accounts have their `subject` too."""
-    with ThreadPoolExecutor(WORKERS) as pool:
-        rows = [row for found in pool.map(lambda item: listed(session, *item), SERVICES.items()) for row in found]
+    rows = resources(session)
     accounts = {row["id"]: row["name"] for row in rows if row["kind"] == "iam_service_account"}
     return sorted(rows + bindings(session, accounts), key=lambda row: (row["kind"], row["name"], row["id"]))
+
+
+def resources(session: Session) -> list[dict[str, Any]]:
+    """Rows of everything that is a resource of its own."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return [row for rows in pool.map(lambda item: listed(session, *item), SERVICES.items()) for row in rows]
 
 
 def listed(session: Session, kind: str, service: str) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 from ...module_utils.declaration import Fail
@@ -11,7 +10,7 @@ from ...module_utils.resources import ALL
 from ...module_utils.session import Session
 from ...module_utils.stack import stack
 from ..connection import hidden
-from .folder_contents import contents
+from .folder_contents import resources
 
 STAGE, APP = "stagecraft-stage", "stagecraft-app"
 
@@ -65,7 +64,7 @@ def undeclared(session: Session, stage: str, declared: set[tuple[str, Any]]) -> 
     kinds = {resource.kind for resource in ALL}
     return [
         {"kind": row["kind"], "name": row["name"], "id": row["id"]}
-        for row in contents(session)
+        for row in sorted(resources(session), key=lambda row: (row["kind"], row["name"]))
         if row["labels"].get(STAGE) == stage and row["kind"] in kinds and (row["kind"], row["name"]) not in declared
     ]
 
@@ -76,7 +75,7 @@ def prune(extra: list[dict[str, str]], session: Session, request: dict[str, Any]
     items, _ = read_all(gone, ALL, session, "absent")
     results: list[dict[str, Any]] = []
     left = items
-    for _ in itertools.repeat(None, len(items)):
+    for _ in items:
         rows = stack(left, session, request["check"], request["workers"])
         again = [item for item, row in zip(left, rows, strict=True) if "error" in row]
         done = [row for row in rows if "error" not in row]
