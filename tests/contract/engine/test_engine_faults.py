@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.stagecraft.platform.plugins.module_utils.declaration import Fail
 from ansible_collections.stagecraft.platform.plugins.module_utils.errors import ApiFail
-from engine_runs import Engine
+from engine_runs import Engine, case
 
 NETWORK = ("vpc_network", {"name": "main"})
 
@@ -131,6 +131,17 @@ def test_an_operation_that_fails(engine, nothing_left):
     with pytest.raises(ApiFail, match="^vpc_network main: .*INTERNAL: disk on fire.*run the same again"):
         engine.apply(*NETWORK)
     assert engine.apply(*NETWORK)["changed"]
+
+
+def test_a_refused_update_does_not_leave_a_machine_stopped(engine, nothing_left):
+    case_of = case("compute_instance")
+    nothing_left += [*case_of["needs"], {"compute_instance": case_of["create"]}]
+    engine.build(nothing_left)
+    engine.cloud.faults.add("compute.v1.InstanceService.Update", code="INVALID_ARGUMENT", message="too many cores")
+    with pytest.raises(ApiFail, match="compute_instance api-1: .*INVALID_ARGUMENT: too many cores"):
+        engine.apply("compute_instance", {"name": "api-1", "cores": 4, "allow_stopping": True})
+    found = engine.apply("compute_instance", {"name": "api-1"}, state="info")["instance"]
+    assert found["status"] == "running" and found["resources"]["cores"] == 2
 
 
 def test_one_failure_does_not_stop_what_does_not_need_it(engine, nothing_left):

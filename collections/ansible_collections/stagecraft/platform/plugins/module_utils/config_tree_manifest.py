@@ -1,4 +1,4 @@
-"""Which tree owns which path: one small JSON file a tree, in a folder that only root reads."""
+"""Which tree owns which path: one small JSON file a tree, that only root reads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Manifests:
     """The manifests in `folder`. They are read once, under a lock that is held until the process ends."""
 
     def __init__(self, folder: str, name: str, create: bool) -> None:
-        spot = Walker(folder_mode=0o700).locate(f"{folder}/{name}{SUFFIX}", create)
+        spot = Walker().locate(f"{folder}/{name}{SUFFIX}", create)
         self.name, self._shown, self._folder = name, folder, spot.folder
         self.own: set[str] = set()
         self.owner_of: dict[str, str] = {}

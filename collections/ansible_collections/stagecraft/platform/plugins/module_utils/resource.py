@@ -106,8 +106,10 @@ class Run:
     def plan(self, have: dict | None) -> Plan:
         given = {n: self.params.get(n) for n, b in self.bound.items() if not b.field.key}
         plan = Plan(have, {n: plain(self.bound[n], v, self.resolve) for n, v in given.items() if v is not None})
-        for n in [n for n in plan.wanted if n.removesuffix("_secret") != n and n.removesuffix("_secret") in self.bound]:
-            plan.secrets[n.removesuffix("_secret")] = tuple(plan.wanted.pop(n).values())
+        for n in [n for n, b in self.bound.items() if b.field.write_only]:
+            if f"{n}_secret" in plan.wanted:
+                place = plan.wanted.pop(f"{n}_secret")
+                plan.secrets[n] = place["secret"], place["key"]
         if have is not None:
             self.backend.examine(plan.wanted, have)
         self.label_it(plan)
@@ -138,22 +140,12 @@ class Run:
 
     def refuse(self, plan: Plan) -> None:
         """What the user has to decide or to say first; raised before anything is done."""
-        if plan.frozen and not self.params.get("replace"):
-            said = [
-                f"{n} cannot be changed from {plan.diff['before'][n]!r} to {plan.diff['after'][n]!r}"
-                + (f" ({self.bound[n].field.fixed})" if self.bound[n].field.fixed else "")
-                for n in plan.frozen
-            ]
-            replaceable = not any(self.bound[n].field.fixed for n in plan.frozen)
-            advice = (
-                ": only a new one can have it; replace: true deletes this one and creates it again"
-                if replaceable
-                else ""
-            )
-            raise Fail("; ".join(said) + advice)
-        for n in plan.frozen:
-            if self.bound[n].field.fixed:
-                raise Fail(f"{n} is no reason to replace it: {self.bound[n].field.fixed}")
+        instead = [self.bound[n].field.fixed for n in plan.frozen if self.bound[n].field.fixed]
+        if plan.frozen and (instead or not self.params.get("replace")):
+            before, after = plan.diff["before"], plan.diff["after"]
+            said = "; ".join(f"{n} cannot be changed from {before[n]!r} to {after[n]!r}" for n in plan.frozen)
+            advice = instead or ["only a new one can have it; replace: true deletes this one and creates it again"]
+            raise Fail(f"{said}: {'; '.join(advice)}")
         if plan.creates:
             known = {*plan.wanted, *plan.secrets, *self.defaults()}
             missing = [n for n, b in self.bound.items() if b.required and not b.field.key and n not in known]

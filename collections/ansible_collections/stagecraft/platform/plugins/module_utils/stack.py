@@ -61,14 +61,8 @@ def stack(
             for n in sorter.get_ready():
                 broken = sorted({called(items[jobs[b].item], session) for b in jobs[n].before if "error" in parts[b]})
                 if broken:
-                    finish(
-                        n,
-                        {
-                            "changed": False,
-                            "seconds": 0.0,
-                            "error": f"not tried, because this failed: {', '.join(broken)}",
-                        },
-                    )
+                    why = f"not tried, because this failed: {', '.join(broken)}"
+                    finish(n, {"changed": False, "seconds": 0.0, "error": why})
                 else:
                     running[pool.submit(work, items[jobs[n].item][0], jobs[n], session, check)] = n
             for done in futures.wait(running, return_when=futures.FIRST_COMPLETED).done:

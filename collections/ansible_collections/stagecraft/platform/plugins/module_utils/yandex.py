@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 from . import declaration
-from .declaration import SELF, Bound, Fail, Field, Ref, references
+from .declaration import SELF, Bound, Fail, Field, Ref
 from .protobuf import bind, chain, dig, get, methods, new, put, tidy
 from .session import Session, pauses
 from .values import same
 
-__all__ = ["FOLDER", "SECRET", "SELF", "Fail", "Field", "Ref", "Resource", "Session", "Yandex", "references"]
+__all__ = ["FOLDER", "SECRET", "SELF", "Fail", "Field", "Ref", "Resource", "Session", "Yandex"]
 
 BUSY = {"CREATING", "PROVISIONING", "STARTING", "STOPPING", "RESTARTING", "UPDATING", "DELETING"}
 COMMON = ("name", "description", "labels", "deletion_protection")  # every resource that has them has them the same way
@@ -30,8 +31,7 @@ class Yandex:
         self.id, self.raw, self.keys, self.listed = "", None, {}, {}
         self.service = resource.service or f"{resource.api}Service"
         self.methods = methods(self.service)
-        named = [n for f in resource.fields if "{" in f.path for n in [f.path.partition("{")[2].partition("}")[0]]]
-        slot = (resource, *(params.get(n) for n in named))
+        slot = (resource, *(params.get(n) for n in needed_by_paths(resource)))
         if slot not in BOUNDS:
             BOUNDS[slot] = self.bind(params)
         self.bound = BOUNDS[slot]
@@ -192,9 +192,11 @@ class Yandex:
             put(request, self.bound[n], wanted[n], "update")
         if stop:
             self.call("Stop", self.request("Stop"))
-        self.call("Update", request)
-        if stop:
-            self.call("Start", self.request("Start"))
+        try:
+            self.call("Update", request)
+        finally:  # a refused update must not leave it stopped
+            if stop:
+                self.call("Start", self.request("Start"))
         self.look()
 
     def delete(self) -> None:
@@ -204,6 +206,11 @@ class Yandex:
     def returned(self) -> dict[str, Any]:
         """The resource as its module returns it."""
         return tidy(self.raw) | self.listed
+
+
+def needed_by_paths(resource: declaration.Resource) -> list[str]:
+    """The options that stand in braces in the path of another one."""
+    return [n for f in resource.fields for n in re.findall(r"{(\w+)}", f.path)]
 
 
 def masks(bound: Bound, want: Any, have: Any) -> list[str]:

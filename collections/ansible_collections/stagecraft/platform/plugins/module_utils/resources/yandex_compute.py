@@ -29,7 +29,7 @@ class Instances(Yandex):
     """An instance is also stopped and started."""
 
     def have(self) -> dict[str, Any]:
-        return super().have() | {"power": "stopped" if self.status() == "STOPPED" else "running"}
+        return super().have() | {"power": "running" if self.status() == "RUNNING" else "stopped"}
 
     def create(self, wanted: dict) -> None:
         super().create(wanted)
