@@ -22,7 +22,7 @@ VARIABLES = {
 }
 METADATA = "YC_METADATA_ADDR"
 METHODS = ("service_account_key_file", "iam_token", "token", "metadata")
-DEFAULT_ENDPOINT = "api.cloud.yandex.net:443"
+DEFAULT_ENDPOINT = "api.cloud.yandex.net"  # without a port: it is in the audience of the signed request for a token
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,11 @@ ONE_CALL = 30  # seconds that one call may take; what takes longer answers with 
 CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
-def pauses(seconds: float, pause: float = 0.1, longest: float = 5) -> Iterator[float]:
-    """Go round a loop for so many seconds, sleeping a little longer each time; yields how many are left."""
+def pauses(seconds: float, pause: float = 0.1, longest: float = 5) -> Iterator[None]:
+    """Go round a loop for so many seconds, sleeping a little longer each time."""
     end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        yield left
+    while time.monotonic() < end:
+        yield
         time.sleep(min(pause * random.uniform(0.8, 1.2), max(end - time.monotonic(), 0)))  # noqa: S311 (no secret)
         pause = min(pause * 1.5, longest)
 
