@@ -383,7 +383,7 @@ def test_pip_installs_what_is_locked_from_the_wheelhouse(vpc):
 
 
 def test_the_apt_cache_leads_to_debian_and_nowhere_else(vpc):
-    proxy = f"http://{places.PACKAGES}"
+    proxy = f"http://{places.PACKAGES}:{places.PACKAGES_PORT}"  # curl would take 1080
     fetch = f"curl -s -o /dev/null -w '%{{http_code}}' -x {proxy}"
     own = packages.sources()[0]
     assert vpc.ssh("bastion", f"{fetch} {own}/dists/bookworm/InRelease").stdout == "200"
