@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -198,3 +199,19 @@ def test_a_token_that_is_none(cloud):
 def test_an_api_that_nobody_vouches_for(cloud):
     with pytest.raises(ApiFail, match=r"UNTRUSTED.*root_certificates \(YC_ROOT_CERTIFICATES\)"):
         Engine.at(cloud, root_certificates=None).apply(*NETWORK)
+
+
+def test_a_second_run_waits_for_what_the_first_is_still_making(engine, nothing_left):
+    """As after a run that was cut off: the cloud goes on, and nothing is made twice."""
+    case_of = case("compute_instance")
+    nothing_left += [*case_of["needs"], {"compute_instance": case_of["create"]}]
+    engine.build(case_of["needs"])
+    engine.cloud.faults.add("compute.v1.InstanceService.Create", effect="hang_operation")
+    with pytest.raises(Fail, match="still going on after 1 s"):
+        Engine.at(engine.cloud, operation_timeout=1).apply("compute_instance", case_of["create"])
+    with pytest.raises(Fail, match=r"compute_instance api-1: it is still \w+ after 1 s; run the same again"):
+        Engine.at(engine.cloud, operation_timeout=1).apply("compute_instance", case_of["create"])
+    threading.Timer(1, engine.cloud.faults.clear).start()
+    done = engine.apply("compute_instance", case_of["create"])
+    assert not done["changed"] and done["instance"]["status"] == "running"
+    assert len(listed(engine, "compute.v1.InstanceService")) == 1
