@@ -49,6 +49,7 @@ HOOKS = (
     'rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/0000*',
     ': > "$1"/etc/machine-id',
     'rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin',
+    'touch -d @0 "$1"/var/lib/apt/lists',  # as old as a published image's: roles ask for new lists by their age
 )
 
 
