@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+import pytest
 import yaml
 from ansible_runs import ROOT, calls, command, marked, stack, wait_until
 
@@ -15,6 +16,7 @@ RESOURCES = [
 ]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_leaves_no_process_and_nothing_twice(play, cloud, variables, tmp_path):
     before = len(calls(cloud, "NetworkService.Create"))
     cloud.cloud.delay = 4.0

@@ -11,6 +11,8 @@ from ansible_runs import calls, stack
 from rehearsal.cloud import server
 from rehearsal.world import World
 
+pytestmark = pytest.mark.slow
+
 NETWORK = {
     "vpc_network": {"main": None},
     "vpc_subnet": {"a": {"network": "main", "zone": "ru-central1-a", "cidr": ["10.0.0.0/24"]}},

@@ -73,6 +73,6 @@ def diff(row):
     return {
         "before_header": row["item"],
         "after_header": row["item"],
-        "before": row["diff"]["before"],
-        "after": row["diff"]["after"],
+        "before": row["diff"]["before"] or "",  # else nothing would be shown as an empty dictionary
+        "after": row["diff"]["after"] or "",
     }
