@@ -14,7 +14,6 @@ class Backend(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         status = 503 if self.path.startswith("/broken") and self.server.server_port == 8441 else 200
         said = {"port": self.server.server_port, "headers": dict(self.headers), "got": len(body)}
-        print(self.command, self.path, flush=True)
         text = json.dumps(said).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))

@@ -58,3 +58,9 @@ def test_the_sandbox_holds(host):
     assert answer.rc != 0 and answer.stderr.count("Read-only file system") == 2
     assert "CapEff:\t0000000000000000" in host.file(f"/proc/{pid}/status").content_string
     assert host.run("su nobody -s /bin/sh -c 'cat /etc/prometheus-node-exporter/key.pem'").rc != 0
+
+
+def test_no_collector_is_hindered_by_the_sandbox(host):
+    metrics = host.check_output(f"{CURL} {OWN} {URL}")
+    for name in ("cpu", "filesystem", "loadavg", "meminfo", "netdev", "stat", "systemd", "timex", "uname"):
+        assert f'node_scrape_collector_success{{collector="{name}"}} 1' in metrics, name
