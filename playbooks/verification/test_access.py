@@ -14,7 +14,7 @@ except psycopg.OperationalError as error:
     answer = ["refused", str(error)]
 print(json.dumps(answer))
 """
-VENV = "/opt/inference-api/venv/bin/python"
+VENV = "/opt/inference-api/*/bin/python3.11"  # one build at a time is installed
 
 
 def database(stage, **more):

@@ -17,7 +17,7 @@ with psycopg.connect(**given["database"], **tls) as connection:
     ).fetchall()
 print(json.dumps(rows))
 """
-VENV = "/opt/inference-api/venv/bin/python"
+VENV = "/opt/inference-api/*/bin/python3.11"  # one build at a time is installed
 
 
 def labels(answer):
