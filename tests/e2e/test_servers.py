@@ -5,30 +5,33 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
-import boto3
 import psycopg
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ClientError
 from sdk_calls import Caller
-from small_vpc import GB, SmallVpc, wait_for
+from server_clients import (
+    KEYS,
+    NAME,
+    OTHER,
+    PASSWORD,
+    PLACE,
+    POSTGRESQL,
+    STORAGE,
+    Bucket,
+    Database,
+    http_status,
+    visitor_reaches,
+)
+from small_vpc import SmallVpc, wait_for
 
 from rehearsal import environment, lifecycle, packages, places, processes, wheelhouse
 from rehearsal.world import shell
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
-NAME = "e2eservers"
-PLACE = places.Place(NAME)
-PASSWORD, OTHER = "a-password-of-the-test-Ä", "another-password-of-the-test"
-POSTGRESQL, STORAGE, KEYS = "mdb.postgresql.v1", "storage.v1.BucketService", "iam.v1.awscompatibility.AccessKeyService"
 
 
 def rehearsal(*words: str) -> None:
@@ -58,79 +61,7 @@ def vpc(tmp_path_factory):
             assert not lifecycle.leftovers(PLACE)
 
 
-def visitor_reaches(address: str, port: int) -> bool:
-    """Whether somebody in the rehearsal's internet opens a TCP connection."""
-    with shell.entered(PLACE.netns("internet")):
-        try:
-            socket.create_connection((address, port), timeout=2).close()
-        except OSError:
-            return False
-        return True
-
-
 # ---- PostgreSQL ----
-class Database:
-    """A cluster `pg` with the users app and guest, the databases shop and other, and the way to it."""
-
-    def __init__(self, vpc: SmallVpc) -> None:
-        self.vpc = vpc
-        rule = vpc.rule(1, "TCP", 6432, cidr_blocks={"v4_cidr_blocks": ["10.10.0.0/16"]})
-        self.group = vpc.cloud.create(
-            "vpc.v1.SecurityGroupService", name="pg", network_id=vpc.network, rule_specs=[rule]
-        )["id"]
-        cluster = vpc.cloud.create(
-            f"{POSTGRESQL}.ClusterService",
-            name="pg",
-            environment="PRODUCTION",
-            network_id=vpc.network,
-            security_group_ids=[self.group],
-            host_specs=[{"zone_id": "ru-central1-b", "subnet_id": vpc.subnets["back"]}],
-            config_spec={
-                "version": "15",
-                "resources": {"resource_preset_id": "s3-c2-m8", "disk_type_id": "network-ssd", "disk_size": 10 * GB},
-                "postgresql_config_15": {"max_connections": {"value": 57}, "work_mem": {"value": 8 << 20}},
-            },
-            user_specs=[
-                {"name": "app", "password": PASSWORD, "permissions": [{"database_name": "shop"}]},
-                {"name": "guest", "password": OTHER, "permissions": [{"database_name": "other"}]},
-            ],
-            database_specs=[
-                {"name": "shop", "owner": "app", "extensions": [{"name": "pg_trgm"}]},
-                {"name": "other", "owner": "guest"},
-            ],
-        )
-        self.id = cluster["id"]
-        self.host = vpc.cloud(f"{POSTGRESQL}.ClusterService.ListHosts", cluster_id=self.id)["hosts"][0]["name"]
-        self.address = vpc.ssh("bastion", f"getent hosts {self.host}").stdout.split()[0]
-
-    def ask(self, query: str, user: str = "app", password: str = PASSWORD, **more: str) -> list[tuple]:
-        """One statement from inside the network, in a connection of its own, the host's certificate checked."""
-        given = {"dbname": "shop", "sslmode": "verify-full", "host": self.host, **more}
-        given["sslrootcert"] = str(PLACE.cloud / "ca.pem")
-        with (
-            shell.entered(PLACE.netns(f"vpc-{self.vpc.network}")),
-            psycopg.connect(
-                **given,
-                hostaddr=self.address,
-                port=6432,
-                user=user,
-                password=password,
-                connect_timeout=3,
-                autocommit=True,
-            ) as connection,
-        ):
-            cursor = connection.execute(query)
-            return cursor.fetchall() if cursor.description else []
-
-    def refused(self, query: str = "SELECT 1", **how: str) -> str:
-        with pytest.raises(psycopg.Error) as error:
-            self.ask(query, **how)
-        return str(error.value)
-
-    def container(self) -> str:
-        return PLACE.container(self.host.partition(".")[0])
-
-
 @pytest.fixture(scope="module")
 def database(vpc):
     return Database(vpc)
@@ -254,55 +185,6 @@ def test_no_password_is_in_a_log(database):
 
 
 # ---- Object Storage ----
-class Bucket:
-    """The bucket `models` with versions, a service account that may change objects, and its key."""
-
-    def __init__(self, vpc: SmallVpc) -> None:
-        self.vpc = vpc
-        self.account = vpc.cloud.create("iam.v1.ServiceAccountService", name="models")["id"]
-        self.bind("ADD")
-        rule = {"id": {"value": "old"}, "enabled": True, "noncurrent_expiration": {"noncurrent_days": {"value": 30}}}
-        vpc.cloud.create(STORAGE, name="models")
-        vpc.cloud(
-            f"{STORAGE}.Update",
-            name="models",
-            versioning="VERSIONING_ENABLED",
-            lifecycle_rules=[rule],
-            update_mask={"paths": ["versioning", "lifecycle_rules"]},
-        )
-        self.key = self.new_key()
-
-    def bind(self, action: str) -> None:
-        subject = {"id": self.account, "type": "serviceAccount"}
-        delta = {"action": action, "access_binding": {"role_id": "storage.editor", "subject": subject}}
-        change = {"resource_id": self.vpc.cloud.folder, "access_binding_deltas": [delta]}
-        self.vpc.cloud("resourcemanager.v1.FolderService.UpdateAccessBindings", **change)
-
-    def new_key(self) -> tuple[str, str, str]:
-        made = self.vpc.cloud(f"{KEYS}.Create", service_account_id=self.account)
-        return made["access_key"]["key_id"], made["secret"], made["access_key"]["id"]
-
-    def call(self, operation: str, /, key: tuple[str, ...] = (), **arguments: object) -> dict:
-        """One S3 call with a key (the bucket's own by default), from the rehearsal's internet."""
-        key_id, secret, *_ = key or self.key
-        with shell.entered(PLACE.netns("internet")):
-            client = boto3.session.Session().client(
-                "s3",
-                endpoint_url=environment.environment(NAME)["YC_STORAGE_ENDPOINT"],
-                verify=environment.environment(NAME)["AWS_CA_BUNDLE"],
-                region_name="ru-central1",
-                aws_access_key_id=key_id,
-                aws_secret_access_key=secret,
-                config=Config(retries={"max_attempts": 1}, connect_timeout=3, s3={"addressing_style": "path"}),
-            )
-            return getattr(client, operation)(**{"Bucket": "models", **arguments})
-
-    def refused(self, operation: str, /, **arguments: object) -> str:
-        with pytest.raises(ClientError) as error:
-            self.call(operation, **arguments)
-        return error.value.response["Error"]["Code"]
-
-
 @pytest.fixture(scope="module")
 def bucket(vpc):
     return Bucket(vpc)
@@ -403,22 +285,11 @@ def test_two_rehearsals_share_one_apt_cache(vpc):
         packages.start(other)
         assert packages.targets(other)["apt"] == port
         packages.stop(PLACE)
-        wait_for("the other rehearsal's cache", lambda: _status(packages.targets(other)["apt"]) == 406, 10)
+        wait_for("the other rehearsal's cache", lambda: http_status(packages.targets(other)["apt"]) == 406, 10)
     finally:
         lifecycle.down(other)
         rehearsal("up", NAME)
-    assert _status(packages.targets(PLACE)["apt"]) == 406
-
-
-def _status(target: tuple[str, int]) -> int:
-    """The HTTP status of the proxy's own front page: 406 is apt-cacher-ng's answer to a request for no package."""
-    try:
-        with urllib.request.urlopen(f"http://{target[0]}:{target[1]}/", timeout=3) as answer:
-            return answer.status
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
-        return 0
+    assert http_status(packages.targets(PLACE)["apt"]) == 406
 
 
 def test_nothing_stays_of_a_deleted_cluster(vpc, database):
