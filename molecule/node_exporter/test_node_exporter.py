@@ -14,8 +14,9 @@ def test_metrics_for_a_client_with_a_certificate(host):
 
 def test_nothing_for_a_client_without_one(host):
     answer = host.run(f"{CURL} {URL}")
-    assert answer.rc != 0 and "certificate required" in answer.stderr
-    assert not answer.stdout
+    assert answer.rc in (35, 55, 56) and not answer.stdout, (
+        answer.stderr
+    )  # the handshake, or what follows it, is broken off
 
 
 def test_nothing_for_a_certificate_of_another_authority(host):
@@ -52,15 +53,22 @@ def test_a_new_certificate_needs_no_restart(host):
 
 
 def test_the_sandbox_holds(host):
-    """The unit's own view: the file system is read-only, and other users cannot read the key."""
+    """A command that the unit runs beside the exporter cannot write, and other users cannot read the key."""
+    folder = "/run/systemd/system/prometheus-node-exporter.service.d"
+    host.check_output(
+        f"mkdir -p {folder}; printf '[Service]\\nExecStartPre=-/bin/touch /etc/written\\n' > {folder}/probe.conf"
+    )
+    try:
+        host.check_output("systemctl daemon-reload; systemctl restart prometheus-node-exporter")
+        assert "Read-only file system" in host.check_output("journalctl -u prometheus-node-exporter -o cat")
+    finally:
+        host.check_output(f"rm -r {folder}; systemctl daemon-reload; systemctl restart prometheus-node-exporter")
     pid = host.check_output("systemctl show -p MainPID --value prometheus-node-exporter")
-    answer = host.run(f"nsenter --target {pid} --mount touch /etc/written /var/written")
-    assert answer.rc != 0 and answer.stderr.count("Read-only file system") == 2
     assert "CapEff:\t0000000000000000" in host.file(f"/proc/{pid}/status").content_string
     assert host.run("su nobody -s /bin/sh -c 'cat /etc/prometheus-node-exporter/key.pem'").rc != 0
 
 
 def test_no_collector_is_hindered_by_the_sandbox(host):
-    metrics = host.check_output(f"{CURL} {OWN} {URL}")
+    metrics = host.check_output(f"{CURL} --retry 5 --retry-connrefused {OWN} {URL}")
     for name in ("cpu", "filesystem", "loadavg", "meminfo", "netdev", "stat", "systemd", "timex", "uname"):
         assert f'node_scrape_collector_success{{collector="{name}"}} 1' in metrics, name

@@ -62,8 +62,8 @@ options:
   validate:
     description:
       - A shell command, or a list of commands or of dictionaries with C(command) and C(timeout) (in seconds). Each must
-        exit with 0. They are no place for secrets (the system log shows them). They run, in check mode too, in a private mount namespace where the new files lie at their real
-        paths, and only when something changes.
+        exit with 0. They run, in check mode too, in a private mount namespace where the new files lie at their real
+        paths, and only when something changes. They are no place for secrets, because the system log shows them.
       - In check mode a command that is not installed yet (exit status 127) is a warning.
     type: raw
     default: []
