@@ -18,8 +18,8 @@ options:
   keys:
     description:
       - Keys by the name of their secret. Each has a C(kind), C(ssh), C(ca) or C(certificate).
-      - A C(ca) may have a C(common_name); a C(certificate) has a C(ca), the name of a key of that kind, and C(names), DNS names
-        or addresses, the first of which is its common name.
+      - A C(ca) may have a C(common_name). A C(certificate) has a C(ca), the name of a key of that kind, and C(names), DNS
+        names or addresses, the first of which is its common name.
     type: dict
     required: true
   stage:
