@@ -184,9 +184,16 @@ def returned_type(f: Any) -> str:
     return "str" if kind == "enum" else kind
 
 
+class Indented(yaml.SafeDumper):
+    """Lists are indented under their key, as ansible-lint wants examples to be."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
 def module_text(resource: Resource, home: ModuleType, constant: str) -> str:
     """The whole file of one module."""
-    dump = functools.partial(yaml.safe_dump, sort_keys=False, width=110, allow_unicode=True)
+    dump = functools.partial(yaml.dump, Dumper=Indented, sort_keys=False, width=110, allow_unicode=True)
     task = {
         "name": a(resource.title)[:1].upper() + a(resource.title)[1:],
         f"stagecraft.platform.{resource.name}": yaml.safe_load(resource.example),

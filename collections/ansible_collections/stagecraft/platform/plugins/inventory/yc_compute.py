@@ -64,7 +64,9 @@ filters:
   labels: {stagecraft-stage: partners}
   status: [running]
 keyed_groups:
-  - {key: yc_labels['stagecraft-role'], prefix: '', separator: ''}
+  - key: yc_labels['stagecraft-role']
+    prefix: ''
+    separator: ''
 compose:
   ansible_host: yc_private_ip
 """

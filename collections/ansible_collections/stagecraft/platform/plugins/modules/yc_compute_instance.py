@@ -7,159 +7,159 @@ DOCUMENTATION = r"""
 module: yc_compute_instance
 short_description: Manage an instance of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at an instance.
-- What is not set is left alone; what is empty is cleared.
+  - Creates, changes, deletes and looks at an instance.
+  - What is not set is left alone; what is empty is cleared.
 author:
-- Stagecraft
+  - Stagecraft
 requirements:
-- yandexcloud >= 0.413
+  - yandexcloud >= 0.413
 extends_documentation_fragment:
-- stagecraft.platform.connection
+  - stagecraft.platform.connection
 options:
   folder:
     description:
-    - ID of the folder.
-    - By default E(YC_FOLDER_ID).
+      - ID of the folder.
+      - By default E(YC_FOLDER_ID).
     type: str
   name:
     description:
-    - Name of the instance.
+      - Name of the instance.
     type: str
     required: true
   description:
     description:
-    - Description of the instance.
+      - Description of the instance.
     type: str
   labels:
     description:
-    - Resource labels as key:value pairs.
+      - Resource labels as key:value pairs.
     type: dict
   zone:
     description:
-    - ID of the availability zone where the instance resides.
-    - Needed at creation.
-    - Cannot be changed later.
+      - ID of the availability zone where the instance resides.
+      - Needed at creation.
+      - Cannot be changed later.
     type: str
   platform:
     description:
-    - ID of the hardware platform configuration for the instance.
-    - When not set at creation, V(standard-v3).
+      - ID of the hardware platform configuration for the instance.
+      - When not set at creation, V(standard-v3).
     type: str
   cores:
     description:
-    - The number of cores available to the instance.
-    - Needed at creation.
+      - The number of cores available to the instance.
+      - Needed at creation.
     type: int
   memory:
     description:
-    - The amount of memory available to the instance, specified in bytes.
-    - Needed at creation.
-    - A size such as C(20GB).
+      - The amount of memory available to the instance, specified in bytes.
+      - Needed at creation.
+      - A size such as C(20GB).
     type: bytes
   core_fraction:
     description:
-    - Baseline level of CPU performance with the ability to burst performance above that baseline level.
-    - When not set at creation, V(100).
+      - Baseline level of CPU performance with the ability to burst performance above that baseline level.
+      - When not set at creation, V(100).
     type: int
   gpus:
     description:
-    - The number of GPUs available to the instance.
+      - The number of GPUs available to the instance.
     type: int
   image:
     description:
-    - Image family to start from.
-    - Needed at creation.
-    - Used at creation only.
+      - Image family to start from.
+      - Needed at creation.
+      - Used at creation only.
     type: str
   disk_size:
     description:
-    - Size of the disk, specified in bytes.
-    - Needed at creation.
-    - Cannot be changed later.
-    - A size such as C(20GB).
+      - Size of the disk, specified in bytes.
+      - Needed at creation.
+      - Cannot be changed later.
+      - A size such as C(20GB).
     type: bytes
   disk_type:
     description:
-    - ID of the disk type.
-    - Cannot be changed later.
-    - When not set at creation, V(network-ssd).
+      - ID of the disk type.
+      - Cannot be changed later.
+      - When not set at creation, V(network-ssd).
     type: str
   auto_delete:
     description:
-    - Specifies whether the disk will be auto-deleted when the instance is deleted.
-    - Cannot be changed later.
-    - When not set at creation, V(True).
+      - Specifies whether the disk will be auto-deleted when the instance is deleted.
+      - Cannot be changed later.
+      - When not set at creation, V(True).
     type: bool
   network_interfaces:
     description:
-    - Its network interfaces; of an instance that exists the security groups and the public address can change.
-    - Needed at creation.
+      - Its network interfaces; of an instance that exists the security groups and the public address can change.
+      - Needed at creation.
     type: list
     elements: dict
     suboptions:
       subnet:
         description:
-        - Name of the subnet.
+          - Name of the subnet.
         type: str
         required: true
       security_groups:
         description:
-        - Name of the security group.
+          - Name of the security group.
         type: list
         elements: str
       address:
         description:
-        - An IPv4 internal network address that is assigned to the instance for this network interface.
+          - An IPv4 internal network address that is assigned to the instance for this network interface.
         type: str
       nat:
         description:
-        - Give it a public address.
+          - Give it a public address.
         type: bool
       public_address:
         description:
-        - Name of the reserved address to have.
+          - Name of the reserved address to have.
         type: str
   metadata:
     description:
-    - Metadata, cloud-init's user-data and ssh-keys among it.
+      - Metadata, cloud-init's user-data and ssh-keys among it.
     type: dict
   preemptible:
     description:
-    - True for short-lived compute instances.
+      - True for short-lived compute instances.
     type: bool
   hostname:
     description:
-    - Host name for the instance.
-    - Used at creation only.
+      - Host name for the instance.
+      - Used at creation only.
     type: str
   service_account:
     description:
-    - Name of the service account.
+      - Name of the service account.
     type: str
   power:
     description:
-    - Whether it runs. When not set, that is left alone.
+      - Whether it runs. When not set, that is left alone.
     type: str
     choices:
-    - running
-    - stopped
+      - running
+      - stopped
   state:
     description:
-    - Whether it should exist; V(info) only looks.
+      - Whether it should exist; V(info) only looks.
     type: str
     choices:
-    - present
-    - absent
-    - info
+      - present
+      - absent
+      - info
     default: present
   replace:
     description:
-    - Delete it and create it again where an option that cannot be changed differs.
+      - Delete it and create it again where an option that cannot be changed differs.
     type: bool
     default: false
   allow_stopping:
     description:
-    - Stop it and start it again where an option needs that.
+      - Stop it and start it again where an option needs that.
     type: bool
     default: false
   stage_labels:
@@ -185,10 +185,10 @@ EXAMPLES = r"""
     image: debian-12
     disk_size: 20GB
     network_interfaces:
-    - subnet: private-a
-      security_groups:
-      - web
-      nat: true
+      - subnet: private-a
+        security_groups:
+          - web
+        nat: true
 """
 
 RETURN = r"""

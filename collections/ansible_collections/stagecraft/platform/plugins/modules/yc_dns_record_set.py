@@ -7,59 +7,59 @@ DOCUMENTATION = r"""
 module: yc_dns_record_set
 short_description: Manage a DNS record set of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a DNS record set.
-- What is not set is left alone; what is empty is cleared.
+  - Creates, changes, deletes and looks at a DNS record set.
+  - What is not set is left alone; what is empty is cleared.
 author:
-- Stagecraft
+  - Stagecraft
 requirements:
-- yandexcloud >= 0.413
+  - yandexcloud >= 0.413
 extends_documentation_fragment:
-- stagecraft.platform.connection
+  - stagecraft.platform.connection
 options:
   dns_zone:
     description:
-    - Name of the DNS zone.
+      - Name of the DNS zone.
     type: str
     required: true
   name:
     description:
-    - Domain name.
+      - Domain name.
     type: str
     required: true
   type:
     description:
-    - Record type.
+      - Record type.
     type: str
     required: true
   ttl:
     description:
-    - Time to live in seconds.
-    - When not set at creation, V(5m).
-    - A duration such as C(30s), C(5m) or C(2h).
+      - Time to live in seconds.
+      - When not set at creation, V(5m).
+      - A duration such as C(30s), C(5m) or C(2h).
     type: str
   data:
     description:
-    - Data of the record set.
+      - Data of the record set.
     type: list
     elements: str
   instances:
     description:
-    - Instances whose private addresses are the data.
+      - Instances whose private addresses are the data.
     type: list
     elements: str
   postgresql_cluster:
     description:
-    - Cluster whose host name for writing is the data.
+      - Cluster whose host name for writing is the data.
     type: list
     elements: str
   state:
     description:
-    - Whether it should exist; V(info) only looks.
+      - Whether it should exist; V(info) only looks.
     type: str
     choices:
-    - present
-    - absent
-    - info
+      - present
+      - absent
+      - info
     default: present
 attributes:
   check_mode:
@@ -78,8 +78,8 @@ EXAMPLES = r"""
     type: A
     ttl: 5m
     instances:
-    - api-1
-    - api-2
+      - api-1
+      - api-2
 """
 
 RETURN = r"""

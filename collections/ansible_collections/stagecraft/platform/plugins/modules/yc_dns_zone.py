@@ -7,64 +7,64 @@ DOCUMENTATION = r"""
 module: yc_dns_zone
 short_description: Manage a DNS zone of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a DNS zone.
-- What is not set is left alone; what is empty is cleared.
+  - Creates, changes, deletes and looks at a DNS zone.
+  - What is not set is left alone; what is empty is cleared.
 author:
-- Stagecraft
+  - Stagecraft
 requirements:
-- yandexcloud >= 0.413
+  - yandexcloud >= 0.413
 extends_documentation_fragment:
-- stagecraft.platform.connection
+  - stagecraft.platform.connection
 options:
   folder:
     description:
-    - ID of the folder.
-    - By default E(YC_FOLDER_ID).
+      - ID of the folder.
+      - By default E(YC_FOLDER_ID).
     type: str
   name:
     description:
-    - Name of the DNS zone.
+      - Name of the DNS zone.
     type: str
     required: true
   description:
     description:
-    - Description of the DNS zone.
+      - Description of the DNS zone.
     type: str
   labels:
     description:
-    - DNS zone labels as key:value pairs.
+      - DNS zone labels as key:value pairs.
     type: dict
   deletion_protection:
     description:
-    - Prevents accidental zone removal.
+      - Prevents accidental zone removal.
     type: bool
   zone:
     description:
-    - DNS zone suffix.
-    - Needed at creation.
-    - Cannot be changed later.
+      - DNS zone suffix.
+      - Needed at creation.
+      - Cannot be changed later.
     type: str
   public:
     description:
-    - Publicly visible zone settings.
+      - Publicly visible zone settings.
     type: bool
   networks:
     description:
-    - Networks that see a private zone.
+      - Networks that see a private zone.
     type: list
     elements: str
   state:
     description:
-    - Whether it should exist; V(info) only looks.
+      - Whether it should exist; V(info) only looks.
     type: str
     choices:
-    - present
-    - absent
-    - info
+      - present
+      - absent
+      - info
     default: present
   replace:
     description:
-    - Delete it and create it again where an option that cannot be changed differs.
+      - Delete it and create it again where an option that cannot be changed differs.
     type: bool
     default: false
   stage_labels:
@@ -86,7 +86,7 @@ EXAMPLES = r"""
     name: internal
     zone: stage.internal.
     networks:
-    - main
+      - main
 """
 
 RETURN = r"""

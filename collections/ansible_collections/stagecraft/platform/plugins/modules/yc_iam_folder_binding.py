@@ -7,38 +7,38 @@ DOCUMENTATION = r"""
 module: yc_iam_folder_binding
 short_description: Manage a folder binding of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a folder binding.
-- What is not set is left alone; what is empty is cleared.
+  - Creates, changes, deletes and looks at a folder binding.
+  - What is not set is left alone; what is empty is cleared.
 author:
-- Stagecraft
+  - Stagecraft
 requirements:
-- yandexcloud >= 0.413
+  - yandexcloud >= 0.413
 extends_documentation_fragment:
-- stagecraft.platform.connection
+  - stagecraft.platform.connection
 options:
   folder:
     description:
-    - ID of the folder.
-    - By default E(YC_FOLDER_ID).
+      - ID of the folder.
+      - By default E(YC_FOLDER_ID).
     type: str
   service_account:
     description:
-    - Name of the service account.
+      - Name of the service account.
     type: str
     required: true
   role:
     description:
-    - ID of the yandex.cloud.iam.v1.Role that is assigned to the subject.
+      - ID of the yandex.cloud.iam.v1.Role that is assigned to the subject.
     type: str
     required: true
   state:
     description:
-    - Whether it should exist; V(info) only looks.
+      - Whether it should exist; V(info) only looks.
     type: str
     choices:
-    - present
-    - absent
-    - info
+      - present
+      - absent
+      - info
     default: present
 attributes:
   check_mode:

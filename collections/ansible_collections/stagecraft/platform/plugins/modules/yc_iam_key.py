@@ -7,59 +7,59 @@ DOCUMENTATION = r"""
 module: yc_iam_key
 short_description: Manage a key of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a key.
-- What is not set is left alone; what is empty is cleared.
-- The secret gets the entries C(key_id) and C(key_file), which is what Yandex's tools take as a key file.
+  - Creates, changes, deletes and looks at a key.
+  - What is not set is left alone; what is empty is cleared.
+  - The secret gets the entries C(key_id) and C(key_file), which is what Yandex's tools take as a key file.
 author:
-- Stagecraft
+  - Stagecraft
 requirements:
-- yandexcloud >= 0.413
+  - yandexcloud >= 0.413
 extends_documentation_fragment:
-- stagecraft.platform.connection
+  - stagecraft.platform.connection
 options:
   service_account:
     description:
-    - Name of the service account that the key is for.
+      - Name of the service account that the key is for.
     type: str
     required: true
   name:
     description:
-    - Name of the key; the cloud keeps it as the key's description.
+      - Name of the key; the cloud keeps it as the key's description.
     type: str
     default: stagecraft
   save_to:
     description:
-    - Where the secret half of the key is stored in the same step, because the cloud shows it only once. Where what
-      is stored there belongs to no key, a new key is made.
-    - Needed at creation.
+      - Where the secret half of the key is stored in the same step, because the cloud shows it only once. Where
+        what is stored there belongs to no key, a new key is made.
+      - Needed at creation.
     type: dict
     suboptions:
       secret:
         description:
-        - Name of the Lockbox secret; what else is in it stays.
+          - Name of the Lockbox secret; what else is in it stays.
         type: str
         required: true
   algorithm:
     description:
-    - An algorithm used to generate a key pair of the Key resource.
-    - Cannot be changed later.
-    - When not set at creation, V(rsa_2048).
+      - An algorithm used to generate a key pair of the Key resource.
+      - Cannot be changed later.
+      - When not set at creation, V(rsa_2048).
     type: str
     choices:
-    - rsa_2048
-    - rsa_4096
+      - rsa_2048
+      - rsa_4096
   state:
     description:
-    - Whether it should exist; V(info) only looks.
+      - Whether it should exist; V(info) only looks.
     type: str
     choices:
-    - present
-    - absent
-    - info
+      - present
+      - absent
+      - info
     default: present
   replace:
     description:
-    - Delete it and create it again where an option that cannot be changed differs.
+      - Delete it and create it again where an option that cannot be changed differs.
     type: bool
     default: false
 attributes:

@@ -7,41 +7,41 @@ DOCUMENTATION = r"""
 module: yc_iam_service_account
 short_description: Manage a service account of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a service account.
-- What is not set is left alone; what is empty is cleared.
+  - Creates, changes, deletes and looks at a service account.
+  - What is not set is left alone; what is empty is cleared.
 author:
-- Stagecraft
+  - Stagecraft
 requirements:
-- yandexcloud >= 0.413
+  - yandexcloud >= 0.413
 extends_documentation_fragment:
-- stagecraft.platform.connection
+  - stagecraft.platform.connection
 options:
   folder:
     description:
-    - ID of the folder.
-    - By default E(YC_FOLDER_ID).
+      - ID of the folder.
+      - By default E(YC_FOLDER_ID).
     type: str
   name:
     description:
-    - Name of the service account.
+      - Name of the service account.
     type: str
     required: true
   description:
     description:
-    - Description of the service account.
+      - Description of the service account.
     type: str
   labels:
     description:
-    - Resource labels as key:value pairs.
+      - Resource labels as key:value pairs.
     type: dict
   state:
     description:
-    - Whether it should exist; V(info) only looks.
+      - Whether it should exist; V(info) only looks.
     type: str
     choices:
-    - present
-    - absent
-    - info
+      - present
+      - absent
+      - info
     default: present
   stage_labels:
     description: Labels that are kept beside O(labels), such as C(stagecraft-stage).

@@ -7,107 +7,107 @@ DOCUMENTATION = r"""
 module: yc_lockbox_secret
 short_description: Manage a Lockbox secret of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a Lockbox secret.
-- What is not set is left alone; what is empty is cleared.
-- Without C(entries) and C(generate) it is an empty secret, for what stores its own entries there.
+  - Creates, changes, deletes and looks at a Lockbox secret.
+  - What is not set is left alone; what is empty is cleared.
+  - Without C(entries) and C(generate) it is an empty secret, for what stores its own entries there.
 author:
-- Stagecraft
+  - Stagecraft
 requirements:
-- yandexcloud >= 0.413
+  - yandexcloud >= 0.413
 extends_documentation_fragment:
-- stagecraft.platform.connection
+  - stagecraft.platform.connection
 options:
   folder:
     description:
-    - ID of the folder.
-    - By default E(YC_FOLDER_ID).
+      - ID of the folder.
+      - By default E(YC_FOLDER_ID).
     type: str
   name:
     description:
-    - Name of the secret.
+      - Name of the secret.
     type: str
     required: true
   description:
     description:
-    - Description of the secret.
+      - Description of the secret.
     type: str
   labels:
     description:
-    - Custom labels for the secret as key:value pairs.
+      - Custom labels for the secret as key:value pairs.
     type: dict
   deletion_protection:
     description:
-    - Flag that inhibits deletion of the secret.
+      - Flag that inhibits deletion of the secret.
     type: bool
   entries:
     description:
-    - All the entries, compared by their keys. Values are sent when a key is new or with O(update_secrets).
+      - All the entries, compared by their keys. Values are sent when a key is new or with O(update_secrets).
     type: list
     elements: dict
     suboptions:
       key:
         description:
-        - Non-confidential key of the entry.
+          - Non-confidential key of the entry.
         type: str
         required: true
       text:
         description:
-        - Use the field to set a text value.
+          - Use the field to set a text value.
         type: str
         required: true
   generate:
     description:
-    - The cloud makes the value itself, once, and nobody else has seen it.
+      - The cloud makes the value itself, once, and nobody else has seen it.
     type: dict
     suboptions:
       key:
         description:
-        - Key of the entry to store generated password value.
+          - Key of the entry to store generated password value.
         type: str
         required: true
       length:
         description:
-        - Password length; by default, a reasonable length will be decided.
+          - Password length; by default, a reasonable length will be decided.
         type: int
       uppercase:
         description:
-        - Whether at least one A..Z character is included in the password, true by default.
+          - Whether at least one A..Z character is included in the password, true by default.
         type: bool
       lowercase:
         description:
-        - Whether at least one a..z character is included in the password, true by default.
+          - Whether at least one a..z character is included in the password, true by default.
         type: bool
       digits:
         description:
-        - Whether at least one 0..9 character is included in the password, true by default.
+          - Whether at least one 0..9 character is included in the password, true by default.
         type: bool
       punctuation:
         description:
-        - Whether at least one punctuation character is included in the password, true by default punctuation characters
-          by default (there are 32).
+          - Whether at least one punctuation character is included in the password, true by default punctuation
+            characters by default (there are 32).
         type: bool
       included_punctuation:
         description:
-        - If include_punctuation is true, one of these two fields (not both) may be used optionally to customize
-          the punctuation.
+          - If include_punctuation is true, one of these two fields (not both) may be used optionally to customize
+            the punctuation.
         type: str
       excluded_punctuation:
         description:
-        - A string of punctuation characters to exclude from the default (at most 31, it's not allowed to exclude
-          all the 32).
+          - A string of punctuation characters to exclude from the default (at most 31, it's not allowed to exclude
+            all the 32).
         type: str
   state:
     description:
-    - Whether it should exist; V(info) only looks.
+      - Whether it should exist; V(info) only looks.
     type: str
     choices:
-    - present
-    - absent
-    - info
+      - present
+      - absent
+      - info
     default: present
   update_secrets:
     description:
-    - Send secrets to an existing resource too; they are never compared.
+      - Send secrets to an existing resource too; they are never compared.
     type: bool
     default: false
   stage_labels:

@@ -7,145 +7,145 @@ DOCUMENTATION = r"""
 module: yc_postgresql_cluster
 short_description: Manage a PostgreSQL cluster of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a PostgreSQL cluster.
-- What is not set is left alone; what is empty is cleared.
+  - Creates, changes, deletes and looks at a PostgreSQL cluster.
+  - What is not set is left alone; what is empty is cleared.
 author:
-- Stagecraft
+  - Stagecraft
 requirements:
-- yandexcloud >= 0.413
+  - yandexcloud >= 0.413
 extends_documentation_fragment:
-- stagecraft.platform.connection
+  - stagecraft.platform.connection
 options:
   folder:
     description:
-    - ID of the folder.
-    - By default E(YC_FOLDER_ID).
+      - ID of the folder.
+      - By default E(YC_FOLDER_ID).
     type: str
   name:
     description:
-    - Name of the PostgreSQL cluster.
+      - Name of the PostgreSQL cluster.
     type: str
     required: true
   description:
     description:
-    - Description of the PostgreSQL cluster.
+      - Description of the PostgreSQL cluster.
     type: str
   labels:
     description:
-    - Custom labels for the PostgreSQL cluster as key:value pairs.
+      - Custom labels for the PostgreSQL cluster as key:value pairs.
     type: dict
   deletion_protection:
     description:
-    - Deletion Protection inhibits deletion of the cluster.
+      - Deletion Protection inhibits deletion of the cluster.
     type: bool
   network:
     description:
-    - Name of the network.
-    - Needed at creation.
+      - Name of the network.
+      - Needed at creation.
     type: str
   environment:
     description:
-    - Deployment environment of the PostgreSQL cluster.
-    - Needed at creation.
-    - Cannot be changed later.
-    - When not set at creation, V(production).
+      - Deployment environment of the PostgreSQL cluster.
+      - Needed at creation.
+      - Cannot be changed later.
+      - When not set at creation, V(production).
     type: str
     choices:
-    - prestable
-    - production
+      - prestable
+      - production
   version:
     description:
-    - Version of PostgreSQL used in the cluster.
-    - When not set at creation, V(15).
+      - Version of PostgreSQL used in the cluster.
+      - When not set at creation, V(15).
     type: str
   preset:
     description:
-    - ID of the preset for computational resources available to a host (CPU, memory etc.).
-    - Needed at creation.
+      - ID of the preset for computational resources available to a host (CPU, memory etc.).
+      - Needed at creation.
     type: str
   disk_size:
     description:
-    - Volume of the storage available to a host, in bytes.
-    - Needed at creation.
-    - A size such as C(20GB).
+      - Volume of the storage available to a host, in bytes.
+      - Needed at creation.
+      - A size such as C(20GB).
     type: bytes
   disk_type:
     description:
-    - Type of the storage environment for the host.
-    - When not set at creation, V(network-ssd).
+      - Type of the storage environment for the host.
+      - When not set at creation, V(network-ssd).
     type: str
   settings:
     description:
-    - PostgreSQL's own settings, under its own names.
+      - PostgreSQL's own settings, under its own names.
     type: dict
   backup_days:
     description:
-    - Retention policy of automated backups.
+      - Retention policy of automated backups.
     type: int
   access:
     description:
-    - Access policy to DB.
+      - Access policy to DB.
     type: dict
     suboptions:
       data_lens:
         description:
-        - Allow access for DataLens.
+          - Allow access for DataLens.
         type: bool
       web_sql:
         description:
-        - Allow SQL queries to the cluster databases from the management console.
+          - Allow SQL queries to the cluster databases from the management console.
         type: bool
       serverless:
         description:
-        - Allow access for Serverless.
+          - Allow access for Serverless.
         type: bool
       data_transfer:
         description:
-        - Allow access for DataTransfer.
+          - Allow access for DataTransfer.
         type: bool
       yandex_query:
         description:
-        - Allow access for YandexQuery.
+          - Allow access for YandexQuery.
         type: bool
   hosts:
     description:
-    - Its hosts; the first leads.
-    - Needed at creation.
-    - Cannot be changed later.
+      - Its hosts; the first leads.
+      - Needed at creation.
+      - Cannot be changed later.
     type: list
     elements: dict
     suboptions:
       zone:
         description:
-        - ID of the availability zone where the host resides.
+          - ID of the availability zone where the host resides.
         type: str
         required: true
       subnet:
         description:
-        - Name of the subnet.
+          - Name of the subnet.
         type: str
         required: true
       public:
         description:
-        - Whether the host should get a public IP address on creation.
+          - Whether the host should get a public IP address on creation.
         type: bool
   security_groups:
     description:
-    - Name of the security group.
+      - Name of the security group.
     type: list
     elements: str
   state:
     description:
-    - Whether it should exist; V(info) only looks.
+      - Whether it should exist; V(info) only looks.
     type: str
     choices:
-    - present
-    - absent
-    - info
+      - present
+      - absent
+      - info
     default: present
   replace:
     description:
-    - Delete it and create it again where an option that cannot be changed differs.
+      - Delete it and create it again where an option that cannot be changed differs.
     type: bool
     default: false
   stage_labels:
@@ -173,8 +173,8 @@ EXAMPLES = r"""
       max_connections: 200
       wal_level: logical
     hosts:
-    - zone: ru-central1-a
-      subnet: private-a
+      - zone: ru-central1-a
+        subnet: private-a
 """
 
 RETURN = r"""

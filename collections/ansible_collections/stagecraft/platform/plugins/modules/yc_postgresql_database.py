@@ -7,73 +7,73 @@ DOCUMENTATION = r"""
 module: yc_postgresql_database
 short_description: Manage a PostgreSQL database of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a PostgreSQL database.
-- What is not set is left alone; what is empty is cleared.
+  - Creates, changes, deletes and looks at a PostgreSQL database.
+  - What is not set is left alone; what is empty is cleared.
 author:
-- Stagecraft
+  - Stagecraft
 requirements:
-- yandexcloud >= 0.413
+  - yandexcloud >= 0.413
 extends_documentation_fragment:
-- stagecraft.platform.connection
+  - stagecraft.platform.connection
 options:
   cluster:
     description:
-    - Name of the PostgreSQL cluster.
+      - Name of the PostgreSQL cluster.
     type: str
     required: true
   name:
     description:
-    - Name of the PostgreSQL database.
+      - Name of the PostgreSQL database.
     type: str
     required: true
   deletion_protection:
     description:
-    - Deletion Protection inhibits deletion of the database Default value.
+      - Deletion Protection inhibits deletion of the database Default value.
     type: bool
   owner:
     description:
-    - Name of the PostgreSQL user.
-    - Needed at creation.
+      - Name of the PostgreSQL user.
+      - Needed at creation.
     type: str
   extensions:
     description:
-    - PostgreSQL extensions to be enabled for the database.
+      - PostgreSQL extensions to be enabled for the database.
     type: list
     elements: dict
     suboptions:
       name:
         description:
-        - Name of the extension, e.g.
+          - Name of the extension, e.g.
         type: str
         required: true
       version:
         description:
-        - Version of the extension.
+          - Version of the extension.
         type: str
   lc_collate:
     description:
-    - POSIX locale for string sorting order.
-    - Cannot be changed later.
-    - When not set at creation, V(C).
+      - POSIX locale for string sorting order.
+      - Cannot be changed later.
+      - When not set at creation, V(C).
     type: str
   lc_ctype:
     description:
-    - POSIX locale for character classification.
-    - Cannot be changed later.
-    - When not set at creation, V(C).
+      - POSIX locale for character classification.
+      - Cannot be changed later.
+      - When not set at creation, V(C).
     type: str
   state:
     description:
-    - Whether it should exist; V(info) only looks.
+      - Whether it should exist; V(info) only looks.
     type: str
     choices:
-    - present
-    - absent
-    - info
+      - present
+      - absent
+      - info
     default: present
   replace:
     description:
-    - Delete it and create it again where an option that cannot be changed differs.
+      - Delete it and create it again where an option that cannot be changed differs.
     type: bool
     default: false
 attributes:
@@ -92,7 +92,7 @@ EXAMPLES = r"""
     name: app
     owner: app
     extensions:
-    - name: pg_trgm
+      - name: pg_trgm
 """
 
 RETURN = r"""

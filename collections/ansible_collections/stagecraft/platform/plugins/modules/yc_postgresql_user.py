@@ -7,182 +7,182 @@ DOCUMENTATION = r"""
 module: yc_postgresql_user
 short_description: Manage a PostgreSQL user of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a PostgreSQL user.
-- What is not set is left alone; what is empty is cleared.
+  - Creates, changes, deletes and looks at a PostgreSQL user.
+  - What is not set is left alone; what is empty is cleared.
 author:
-- Stagecraft
+  - Stagecraft
 requirements:
-- yandexcloud >= 0.413
+  - yandexcloud >= 0.413
 extends_documentation_fragment:
-- stagecraft.platform.connection
+  - stagecraft.platform.connection
 options:
   cluster:
     description:
-    - Name of the PostgreSQL cluster.
+      - Name of the PostgreSQL cluster.
     type: str
     required: true
   name:
     description:
-    - Name of the PostgreSQL user.
+      - Name of the PostgreSQL user.
     type: str
     required: true
   deletion_protection:
     description:
-    - Deletion Protection inhibits deletion of the user Default value.
+      - Deletion Protection inhibits deletion of the user Default value.
     type: bool
   password:
     description:
-    - Password of the PostgreSQL user.
-    - Needed at creation.
+      - Password of the PostgreSQL user.
+      - Needed at creation.
     type: str
   conn_limit:
     description:
-    - Maximum number of database connections that should be available to the user.
+      - Maximum number of database connections that should be available to the user.
     type: int
   login:
     description:
-    - This flag defines whether the user can login to a PostgreSQL database.
+      - This flag defines whether the user can login to a PostgreSQL database.
     type: bool
   grants:
     description:
-    - A set of roles and privileges that are granted to the user.
+      - A set of roles and privileges that are granted to the user.
     type: list
     elements: str
   permissions:
     description:
-    - The databases that it may connect to; the owner of a database needs none for it.
+      - The databases that it may connect to; the owner of a database needs none for it.
     type: list
     elements: dict
     suboptions:
       database:
         description:
-        - Name of the PostgreSQL database.
+          - Name of the PostgreSQL database.
         type: str
         required: true
   settings:
     description:
-    - PostgreSQL settings for the user.
+      - PostgreSQL settings for the user.
     type: dict
     suboptions:
       default_transaction_isolation:
         description:
-        - SQL sets an isolation level for each transaction.
+          - SQL sets an isolation level for each transaction.
         type: str
         choices:
-        - read_committed
-        - read_uncommitted
-        - repeatable_read
-        - serializable
+          - read_committed
+          - read_uncommitted
+          - repeatable_read
+          - serializable
       lock_timeout:
         description:
-        - The maximum time (in milliseconds) for any statement to wait for acquiring a lock on an table, index,
-          row or other database object.
+          - The maximum time (in milliseconds) for any statement to wait for acquiring a lock on an table, index,
+            row or other database object.
         type: int
       log_min_duration_statement:
         description:
-        - This setting controls logging of the duration of statements.
+          - This setting controls logging of the duration of statements.
         type: int
       synchronous_commit:
         description:
-        - This setting defines whether DBMS will commit transaction in a synchronous way.
+          - This setting defines whether DBMS will commit transaction in a synchronous way.
         type: str
         choices:
-        - local
-        - 'off'
-        - 'on'
-        - remote_apply
-        - remote_write
+          - local
+          - 'off'
+          - 'on'
+          - remote_apply
+          - remote_write
       temp_file_limit:
         description:
-        - The maximum storage space size (in kilobytes) that a single process can use to create temporary files.
+          - The maximum storage space size (in kilobytes) that a single process can use to create temporary files.
         type: int
       log_statement:
         description:
-        - This setting specifies which SQL statements should be logged (on the user level).
+          - This setting specifies which SQL statements should be logged (on the user level).
         type: str
         choices:
-        - all
-        - ddl
-        - mod
-        - none
+          - all
+          - ddl
+          - mod
+          - none
       pool_mode:
         description:
-        - Mode that the connection pooler is working in with specified user.
+          - Mode that the connection pooler is working in with specified user.
         type: str
         choices:
-        - session
-        - statement
-        - transaction
+          - session
+          - statement
+          - transaction
       prepared_statements_pooling:
         description:
-        - User can use prepared statements with transaction pooling.
+          - User can use prepared statements with transaction pooling.
         type: bool
       catchup_timeout:
         description:
-        - The connection pooler setting.
+          - The connection pooler setting.
         type: int
       wal_sender_timeout:
         description:
-        - The maximum time (in milliseconds) to wait for WAL replication (can be set only for PostgreSQL 12+) Terminate
-          replication connections that are inactive for longer than this amount of time.
+          - The maximum time (in milliseconds) to wait for WAL replication (can be set only for PostgreSQL 12+)
+            Terminate replication connections that are inactive for longer than this amount of time.
         type: int
       idle_in_transaction_session_timeout:
         description:
-        - Sets the maximum allowed idle time, in milliseconds, between queries while in a transaction.
+          - Sets the maximum allowed idle time, in milliseconds, between queries while in a transaction.
         type: int
       statement_timeout:
         description:
-        - The maximum time (in milliseconds) to wait for statement.
+          - The maximum time (in milliseconds) to wait for statement.
         type: int
       pgaudit:
         description:
-        - Settings of the PostgreSQL Audit Extension (pgaudit).
+          - Settings of the PostgreSQL Audit Extension (pgaudit).
         type: dict
         suboptions:
           log:
             description:
-            - Defines which user queries will be written to the audit log.
+              - Defines which user queries will be written to the audit log.
             type: list
             elements: str
             choices:
-            - pg_audit_settings_log_ddl
-            - pg_audit_settings_log_function
-            - pg_audit_settings_log_misc
-            - pg_audit_settings_log_misc_set
-            - pg_audit_settings_log_read
-            - pg_audit_settings_log_role
-            - pg_audit_settings_log_write
+              - pg_audit_settings_log_ddl
+              - pg_audit_settings_log_function
+              - pg_audit_settings_log_misc
+              - pg_audit_settings_log_misc_set
+              - pg_audit_settings_log_read
+              - pg_audit_settings_log_role
+              - pg_audit_settings_log_write
       idle_session_timeout:
         description:
-        - In milliseconds; can be set only for PostgreSQL 14+.
+          - In milliseconds; can be set only for PostgreSQL 14+.
         type: int
   password_secret:
     description:
-    - Where the password is kept in Lockbox; it is read from there when it is needed.
+      - Where the password is kept in Lockbox; it is read from there when it is needed.
     type: dict
     suboptions:
       secret:
         description:
-        - Name of the secret.
+          - Name of the secret.
         type: str
         required: true
       key:
         description:
-        - Key of the entry.
+          - Key of the entry.
         type: str
         required: true
   state:
     description:
-    - Whether it should exist; V(info) only looks.
+      - Whether it should exist; V(info) only looks.
     type: str
     choices:
-    - present
-    - absent
-    - info
+      - present
+      - absent
+      - info
     default: present
   update_secrets:
     description:
-    - Send secrets to an existing resource too; they are never compared.
+      - Send secrets to an existing resource too; they are never compared.
     type: bool
     default: false
 attributes:

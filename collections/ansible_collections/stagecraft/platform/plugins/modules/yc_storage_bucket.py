@@ -7,104 +7,104 @@ DOCUMENTATION = r"""
 module: yc_storage_bucket
 short_description: Manage a Object Storage bucket of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a Object Storage bucket.
-- What is not set is left alone; what is empty is cleared.
+  - Creates, changes, deletes and looks at a Object Storage bucket.
+  - What is not set is left alone; what is empty is cleared.
 author:
-- Stagecraft
+  - Stagecraft
 requirements:
-- yandexcloud >= 0.413
+  - yandexcloud >= 0.413
 extends_documentation_fragment:
-- stagecraft.platform.connection
+  - stagecraft.platform.connection
 options:
   folder:
     description:
-    - ID of the folder.
-    - By default E(YC_FOLDER_ID).
+      - ID of the folder.
+      - By default E(YC_FOLDER_ID).
     type: str
   name:
     description:
-    - Name of the bucket.
+      - Name of the bucket.
     type: str
     required: true
   max_size:
     description:
-    - Maximum size of the bucket.
-    - A size such as C(20GB).
+      - Maximum size of the bucket.
+      - A size such as C(20GB).
     type: bytes
   storage_class:
     description:
-    - Default storage class for objects in the bucket.
+      - Default storage class for objects in the bucket.
     type: str
   versioning:
     description:
-    - Bucket versioning status.
+      - Bucket versioning status.
     type: str
     choices:
-    - disabled
-    - enabled
-    - suspended
+      - disabled
+      - enabled
+      - suspended
   anonymous_access:
     description:
-    - Flags for configuring public (anonymous) access to the bucket's content and settings.
+      - Flags for configuring public (anonymous) access to the bucket's content and settings.
     type: dict
     suboptions:
       read:
         description:
-        - Specifies whether public (anonymous) access to read objects in the bucket is enabled.
+          - Specifies whether public (anonymous) access to read objects in the bucket is enabled.
         type: bool
       list:
         description:
-        - Specifies whether public (anonymous) access to the list of objects in the bucket is enabled.
+          - Specifies whether public (anonymous) access to the list of objects in the bucket is enabled.
         type: bool
       config_read:
         description:
-        - Specifies whether public (anonymous) access to read CORS, static website hosting, and object lifecycles
-          settings of the bucket is enabled.
+          - Specifies whether public (anonymous) access to read CORS, static website hosting, and object lifecycles
+            settings of the bucket is enabled.
         type: bool
   lifecycle:
     description:
-    - What happens to objects as they grow old.
+      - What happens to objects as they grow old.
     type: list
     elements: dict
     suboptions:
       id:
         description:
-        - ID of the rule.
+          - ID of the rule.
         type: str
         required: true
       enabled:
         description:
-        - Indicates whether the rule is in effect.
-        - When not set at creation, V(True).
+          - Indicates whether the rule is in effect.
+          - When not set at creation, V(True).
         type: bool
       prefix:
         description:
-        - Only objects whose key begins with this.
+          - Only objects whose key begins with this.
         type: str
       expire_days:
         description:
-        - Delete objects after so many days.
+          - Delete objects after so many days.
         type: int
       expire_versions_days:
         description:
-        - Delete old versions after so many days.
+          - Delete old versions after so many days.
         type: int
       abort_uploads_days:
         description:
-        - Give up unfinished uploads after so many days.
+          - Give up unfinished uploads after so many days.
         type: int
   labels:
     description:
-    - List of tags for the bucket.
+      - List of tags for the bucket.
     type: dict
   state:
     description:
-    - Whether it should exist; V(info) only looks.
+      - Whether it should exist; V(info) only looks.
     type: str
     choices:
-    - present
-    - absent
-    - info
+      - present
+      - absent
+      - info
     default: present
   stage_labels:
     description: Labels that are kept beside O(labels), such as C(stagecraft-stage).
@@ -126,8 +126,8 @@ EXAMPLES = r"""
     max_size: 50GB
     versioning: enabled
     lifecycle:
-    - id: old-versions
-      expire_versions_days: 30
+      - id: old-versions
+        expire_versions_days: 30
 """
 
 RETURN = r"""

@@ -7,60 +7,60 @@ DOCUMENTATION = r"""
 module: yc_vpc_address
 short_description: Manage an address of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at an address.
-- What is not set is left alone; what is empty is cleared.
+  - Creates, changes, deletes and looks at an address.
+  - What is not set is left alone; what is empty is cleared.
 author:
-- Stagecraft
+  - Stagecraft
 requirements:
-- yandexcloud >= 0.413
+  - yandexcloud >= 0.413
 extends_documentation_fragment:
-- stagecraft.platform.connection
+  - stagecraft.platform.connection
 options:
   folder:
     description:
-    - ID of the folder.
-    - By default E(YC_FOLDER_ID).
+      - ID of the folder.
+      - By default E(YC_FOLDER_ID).
     type: str
   name:
     description:
-    - Name of the address.
+      - Name of the address.
     type: str
     required: true
   description:
     description:
-    - Description of the address.
+      - Description of the address.
     type: str
   labels:
     description:
-    - Address labels as key:value pairs.
+      - Address labels as key:value pairs.
     type: dict
   deletion_protection:
     description:
-    - Specifies if address protected from deletion.
+      - Specifies if address protected from deletion.
     type: bool
   zone:
     description:
-    - Availability zone from which the address will be allocated.
-    - Needed at creation.
-    - Cannot be changed later.
+      - Availability zone from which the address will be allocated.
+      - Needed at creation.
+      - Cannot be changed later.
     type: str
   address:
     description:
-    - The address; the cloud chooses one when it is not set.
-    - Cannot be changed later.
+      - The address; the cloud chooses one when it is not set.
+      - Cannot be changed later.
     type: str
   state:
     description:
-    - Whether it should exist; V(info) only looks.
+      - Whether it should exist; V(info) only looks.
     type: str
     choices:
-    - present
-    - absent
-    - info
+      - present
+      - absent
+      - info
     default: present
   replace:
     description:
-    - Delete it and create it again where an option that cannot be changed differs.
+      - Delete it and create it again where an option that cannot be changed differs.
     type: bool
     default: false
   stage_labels:

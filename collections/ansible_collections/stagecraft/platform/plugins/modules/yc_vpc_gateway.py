@@ -7,46 +7,46 @@ DOCUMENTATION = r"""
 module: yc_vpc_gateway
 short_description: Manage a gateway of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a gateway.
-- What is not set is left alone; what is empty is cleared.
+  - Creates, changes, deletes and looks at a gateway.
+  - What is not set is left alone; what is empty is cleared.
 author:
-- Stagecraft
+  - Stagecraft
 requirements:
-- yandexcloud >= 0.413
+  - yandexcloud >= 0.413
 extends_documentation_fragment:
-- stagecraft.platform.connection
+  - stagecraft.platform.connection
 options:
   folder:
     description:
-    - ID of the folder.
-    - By default E(YC_FOLDER_ID).
+      - ID of the folder.
+      - By default E(YC_FOLDER_ID).
     type: str
   name:
     description:
-    - Name of the gateway.
+      - Name of the gateway.
     type: str
     required: true
   description:
     description:
-    - Description of the gateway.
+      - Description of the gateway.
     type: str
   labels:
     description:
-    - Gateway labels as key:value pairs.
+      - Gateway labels as key:value pairs.
     type: dict
   shared_egress:
     description:
-    - Give machines without a public address a way out.
-    - When not set at creation, V(True).
+      - Give machines without a public address a way out.
+      - When not set at creation, V(True).
     type: bool
   state:
     description:
-    - Whether it should exist; V(info) only looks.
+      - Whether it should exist; V(info) only looks.
     type: str
     choices:
-    - present
-    - absent
-    - info
+      - present
+      - absent
+      - info
     default: present
   stage_labels:
     description: Labels that are kept beside O(labels), such as C(stagecraft-stage).

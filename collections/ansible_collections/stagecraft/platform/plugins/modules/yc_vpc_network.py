@@ -7,41 +7,41 @@ DOCUMENTATION = r"""
 module: yc_vpc_network
 short_description: Manage a network of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a network.
-- What is not set is left alone; what is empty is cleared.
+  - Creates, changes, deletes and looks at a network.
+  - What is not set is left alone; what is empty is cleared.
 author:
-- Stagecraft
+  - Stagecraft
 requirements:
-- yandexcloud >= 0.413
+  - yandexcloud >= 0.413
 extends_documentation_fragment:
-- stagecraft.platform.connection
+  - stagecraft.platform.connection
 options:
   folder:
     description:
-    - ID of the folder.
-    - By default E(YC_FOLDER_ID).
+      - ID of the folder.
+      - By default E(YC_FOLDER_ID).
     type: str
   name:
     description:
-    - Name of the network.
+      - Name of the network.
     type: str
     required: true
   description:
     description:
-    - Description of the network.
+      - Description of the network.
     type: str
   labels:
     description:
-    - Resource labels as key:value pairs.
+      - Resource labels as key:value pairs.
     type: dict
   state:
     description:
-    - Whether it should exist; V(info) only looks.
+      - Whether it should exist; V(info) only looks.
     type: str
     choices:
-    - present
-    - absent
-    - info
+      - present
+      - absent
+      - info
     default: present
   stage_labels:
     description: Labels that are kept beside O(labels), such as C(stagecraft-stage).

@@ -7,70 +7,70 @@ DOCUMENTATION = r"""
 module: yc_vpc_route_table
 short_description: Manage a route table of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a route table.
-- What is not set is left alone; what is empty is cleared.
+  - Creates, changes, deletes and looks at a route table.
+  - What is not set is left alone; what is empty is cleared.
 author:
-- Stagecraft
+  - Stagecraft
 requirements:
-- yandexcloud >= 0.413
+  - yandexcloud >= 0.413
 extends_documentation_fragment:
-- stagecraft.platform.connection
+  - stagecraft.platform.connection
 options:
   folder:
     description:
-    - ID of the folder.
-    - By default E(YC_FOLDER_ID).
+      - ID of the folder.
+      - By default E(YC_FOLDER_ID).
     type: str
   name:
     description:
-    - Name of the route table.
+      - Name of the route table.
     type: str
     required: true
   description:
     description:
-    - Description of the route table.
+      - Description of the route table.
     type: str
   labels:
     description:
-    - Resource labels, key:value pairs.
+      - Resource labels, key:value pairs.
     type: dict
   network:
     description:
-    - Name of the network.
-    - Needed at creation.
-    - Cannot be changed later.
+      - Name of the network.
+      - Needed at creation.
+      - Cannot be changed later.
     type: str
   routes:
     description:
-    - List of static routes.
+      - List of static routes.
     type: list
     elements: dict
     suboptions:
       destination:
         description:
-        - Destination subnet in CIDR notation.
+          - Destination subnet in CIDR notation.
         type: str
         required: true
       address:
         description:
-        - Next hop IP address.
+          - Next hop IP address.
         type: str
       gateway:
         description:
-        - Name of the gateway.
+          - Name of the gateway.
         type: str
   state:
     description:
-    - Whether it should exist; V(info) only looks.
+      - Whether it should exist; V(info) only looks.
     type: str
     choices:
-    - present
-    - absent
-    - info
+      - present
+      - absent
+      - info
     default: present
   replace:
     description:
-    - Delete it and create it again where an option that cannot be changed differs.
+      - Delete it and create it again where an option that cannot be changed differs.
     type: bool
     default: false
   stage_labels:
@@ -92,8 +92,8 @@ EXAMPLES = r"""
     name: private
     network: main
     routes:
-    - destination: 0.0.0.0/0
-      gateway: egress
+      - destination: 0.0.0.0/0
+        gateway: egress
 """
 
 RETURN = r"""

@@ -7,102 +7,102 @@ DOCUMENTATION = r"""
 module: yc_vpc_security_group
 short_description: Manage a security group of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a security group.
-- What is not set is left alone; what is empty is cleared.
+  - Creates, changes, deletes and looks at a security group.
+  - What is not set is left alone; what is empty is cleared.
 author:
-- Stagecraft
+  - Stagecraft
 requirements:
-- yandexcloud >= 0.413
+  - yandexcloud >= 0.413
 extends_documentation_fragment:
-- stagecraft.platform.connection
+  - stagecraft.platform.connection
 options:
   folder:
     description:
-    - ID of the folder.
-    - By default E(YC_FOLDER_ID).
+      - ID of the folder.
+      - By default E(YC_FOLDER_ID).
     type: str
   name:
     description:
-    - Name of the security group.
+      - Name of the security group.
     type: str
     required: true
   description:
     description:
-    - Description of the security group.
+      - Description of the security group.
     type: str
   labels:
     description:
-    - Resource labels as key:value pairs.
+      - Resource labels as key:value pairs.
     type: dict
   network:
     description:
-    - Name of the network.
-    - Needed at creation.
-    - Cannot be changed later.
+      - Name of the network.
+      - Needed at creation.
+      - Cannot be changed later.
     type: str
   rules:
     description:
-    - All the rules of the group; their order does not matter.
+      - All the rules of the group; their order does not matter.
     type: list
     elements: dict
     suboptions:
       direction:
         description:
-        - The direction of network traffic allowed by this rule.
+          - The direction of network traffic allowed by this rule.
         type: str
         choices:
-        - egress
-        - ingress
+          - egress
+          - ingress
         required: true
       description:
         description:
-        - Description of the security rule.
+          - Description of the security rule.
         type: str
       protocol:
         description:
-        - Protocol by name; any when not set.
-        - When not set at creation, V(any).
+          - Protocol by name; any when not set.
+          - When not set at creation, V(any).
         type: str
       ports:
         description:
-        - The range of ports that allow traffic to pass through.
+          - The range of ports that allow traffic to pass through.
         type: dict
         suboptions:
           from:
             description:
-            - The lowest port in the range.
+              - The lowest port in the range.
             type: int
             required: true
           to:
             description:
-            - The highest port in the range.
+              - The highest port in the range.
             type: int
             required: true
       cidr:
         description:
-        - IPv4 CIDR blocks to allow traffic to.
+          - IPv4 CIDR blocks to allow traffic to.
         type: list
         elements: str
       security_group:
         description:
-        - Name of the security group that the traffic comes from or goes to.
+          - Name of the security group that the traffic comes from or goes to.
         type: str
       predefined:
         description:
-        - Predefined target.
+          - Predefined target.
         type: str
   state:
     description:
-    - Whether it should exist; V(info) only looks.
+      - Whether it should exist; V(info) only looks.
     type: str
     choices:
-    - present
-    - absent
-    - info
+      - present
+      - absent
+      - info
     default: present
   replace:
     description:
-    - Delete it and create it again where an option that cannot be changed differs.
+      - Delete it and create it again where an option that cannot be changed differs.
     type: bool
     default: false
   stage_labels:
@@ -124,16 +124,16 @@ EXAMPLES = r"""
     name: web
     network: main
     rules:
-    - direction: ingress
-      protocol: TCP
-      ports:
-        from: 443
-        to: 443
-      cidr:
-      - 0.0.0.0/0
-    - direction: egress
-      cidr:
-      - 0.0.0.0/0
+      - direction: ingress
+        protocol: TCP
+        ports:
+          from: 443
+          to: 443
+        cidr:
+          - 0.0.0.0/0
+      - direction: egress
+        cidr:
+          - 0.0.0.0/0
 """
 
 RETURN = r"""

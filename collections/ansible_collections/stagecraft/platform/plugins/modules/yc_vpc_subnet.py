@@ -7,86 +7,86 @@ DOCUMENTATION = r"""
 module: yc_vpc_subnet
 short_description: Manage a subnet of Yandex Cloud
 description:
-- Creates, changes, deletes and looks at a subnet.
-- What is not set is left alone; what is empty is cleared.
+  - Creates, changes, deletes and looks at a subnet.
+  - What is not set is left alone; what is empty is cleared.
 author:
-- Stagecraft
+  - Stagecraft
 requirements:
-- yandexcloud >= 0.413
+  - yandexcloud >= 0.413
 extends_documentation_fragment:
-- stagecraft.platform.connection
+  - stagecraft.platform.connection
 options:
   folder:
     description:
-    - ID of the folder.
-    - By default E(YC_FOLDER_ID).
+      - ID of the folder.
+      - By default E(YC_FOLDER_ID).
     type: str
   name:
     description:
-    - Name of the subnet.
+      - Name of the subnet.
     type: str
     required: true
   description:
     description:
-    - Description of the subnet.
+      - Description of the subnet.
     type: str
   labels:
     description:
-    - Resource labels, key:value pairs.
+      - Resource labels, key:value pairs.
     type: dict
   network:
     description:
-    - Name of the network.
-    - Needed at creation.
-    - Cannot be changed later.
+      - Name of the network.
+      - Needed at creation.
+      - Cannot be changed later.
     type: str
   zone:
     description:
-    - ID of the availability zone where the subnet resides.
-    - Needed at creation.
-    - Cannot be changed later.
+      - ID of the availability zone where the subnet resides.
+      - Needed at creation.
+      - Cannot be changed later.
     type: str
   cidr:
     description:
-    - CIDR block.
-    - Needed at creation.
+      - CIDR block.
+      - Needed at creation.
     type: list
     elements: str
   route_table:
     description:
-    - Name of the route table.
+      - Name of the route table.
     type: str
   dhcp:
     description:
-    - Dhcp options.
+      - Dhcp options.
     type: dict
     suboptions:
       domain_name_servers:
         description:
-        - A list of DHCP servers for this subnet.
+          - A list of DHCP servers for this subnet.
         type: list
         elements: str
       domain_name:
         description:
-        - A domain name to us as a suffix when resolving host names in this subnet.
+          - A domain name to us as a suffix when resolving host names in this subnet.
         type: str
       ntp_servers:
         description:
-        - List of NTP servers for this subnet.
+          - List of NTP servers for this subnet.
         type: list
         elements: str
   state:
     description:
-    - Whether it should exist; V(info) only looks.
+      - Whether it should exist; V(info) only looks.
     type: str
     choices:
-    - present
-    - absent
-    - info
+      - present
+      - absent
+      - info
     default: present
   replace:
     description:
-    - Delete it and create it again where an option that cannot be changed differs.
+      - Delete it and create it again where an option that cannot be changed differs.
     type: bool
     default: false
   stage_labels:
@@ -109,7 +109,7 @@ EXAMPLES = r"""
     network: main
     zone: ru-central1-a
     cidr:
-    - 10.10.1.0/24
+      - 10.10.1.0/24
     route_table: private
 """
 
