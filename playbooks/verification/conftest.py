@@ -32,16 +32,16 @@ class Stage:
         return testinfra.get_host(f"ssh://{name}", ssh_config=self.facts["ssh_config"], sudo=True)
 
     def ask(self, name: str, script: str, given: object = None, python: str = "python3"):
-        """Run a Python script on a machine as root; it gets `given` and prints JSON.
+        """Run a Python script on a machine as root; it gets `given` and prints JSON."""
+        return answer(["ssh", "-F", self.facts["ssh_config"], name, "sudo", python, "-"], script, given)
 
-        Script and data travel on standard input, so that nothing secret is on a command line."""
-        program = f"import json\ngiven = json.loads({json.dumps(json.dumps(given))})\n{script}"
-        done = subprocess.run(
-            ["ssh", "-F", self.facts["ssh_config"], name, "sudo", python, "-"],
-            input=program, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"{name}: {done.stderr.strip()[-600:]}"
-        return json.loads(done.stdout)
+
+def answer(command: list[str], script: str, given: object):
+    """What the script prints. Script and data travel on standard input, so that nothing secret is on a command line."""
+    program = f"import json\ngiven = json.loads({json.dumps(json.dumps(given))})\n{script}"
+    done = subprocess.run(command, input=program, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr.strip()[-600:]}"
+    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="session")
