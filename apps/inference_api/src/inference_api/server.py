@@ -37,5 +37,5 @@ def serve(settings: Settings) -> None:
         log_config=LOGGING,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=settings.stop_seconds,
-        timeout_worker_healthcheck=30,  # on a starved machine a worker is slow, not dead
+        timeout_worker_healthcheck=10,  # on a starved machine a worker is slow, not dead
     )
