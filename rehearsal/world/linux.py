@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 from rehearsal import processes
@@ -27,6 +28,7 @@ class LinuxWorld(World):
     Storage(place)             buckets and access keys in the S3 server"""
 
     def __init__(self, place: Place) -> None:
+        self._syncing = threading.Lock()
         self._place = place
         self.network = Network(place)
         self.machines = Machines(place)
@@ -41,9 +43,10 @@ class LinuxWorld(World):
         self.databases.resume(cloud)
 
     def sync_network(self, cloud: Cloud) -> None:
-        wanted = topology.read(cloud, self.databases.endpoints(cloud))
-        self.network.sync(wanted)
-        names.write(self._place, names.snapshot(self._place, wanted, topology.zones(cloud)))
+        with self._syncing:  # many operations end at once: whoever comes last has read what all of them did
+            wanted = topology.read(cloud, self.databases.endpoints(cloud))
+            self.network.sync(wanted)
+            names.write(self._place, names.snapshot(self._place, wanted, topology.zones(cloud)))
 
     def start_instance(self, cloud: Cloud, instance: Any) -> None:
         self.sync_network(cloud)
