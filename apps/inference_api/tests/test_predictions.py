@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import struct
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
 from conftest import Api, Peer, command, until
+from inference_api.keys import set_key
+from inference_api.settings import load
 from postgres import Postgres
 from triton_peer import DIGITS, POISON, digits
 
@@ -76,7 +79,7 @@ def test_requests_that_meet_are_merged_and_each_gets_its_own_rows(api: Api, trit
 
 def test_a_request_that_the_model_refuses_does_not_fail_its_neighbours(api: Api, triton: Peer) -> None:
     api.start().ready()
-    triton.service.delay = 0.05
+    triton.service.delay = 0.5  # long enough for all to meet in the queue
     rows = [row.tolist() for row in ROWS[:12]]
     rows[5][0] = POISON
     with ThreadPoolExecutor(12) as threads:
@@ -111,6 +114,18 @@ def test_a_key_works_at_once_and_ends_with_its_revocation(api: Api) -> None:
     until(lambda: code() == 200, 3)
     command(api.environment, "keys", "revoke", "late")
     until(lambda: code() == 401, 3)
+
+
+def test_a_key_ends_when_it_expires_without_being_read_again(api: Api) -> None:
+    key = "short-lived-key-0123456789-0123456789"
+    soon = datetime.now(UTC) + timedelta(seconds=8)
+    set_key(load(api.environment), "short-lived", key.encode(), soon)
+    api.start(keys_refresh_seconds=600).ready()
+    headers = {"authorization": f"Bearer {key}"}
+    if datetime.now(UTC) < soon:  # a starved machine may take longer to start
+        assert api.client.get("/v2", headers=headers).status_code == 200
+    until(lambda: api.client.get("/v2", headers=headers).status_code == 401)
+    assert datetime.now(UTC) >= soon
 
 
 @pytest.mark.parametrize("workers", [3])

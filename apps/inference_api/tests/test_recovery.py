@@ -135,6 +135,14 @@ def test_a_clean_stop_loses_nothing(api: Api, postgres: Postgres, database: str,
     assert ids <= recorded(postgres, database)
 
 
+def test_an_idle_client_does_not_hold_up_the_stop(api: Api) -> None:
+    api.start().ready()
+    assert api.answers("/healthz")  # its connection stays open, and nobody reads from it any more
+    began = time.monotonic()
+    assert api.stop() == 0
+    assert time.monotonic() - began < 12
+
+
 def test_a_stop_without_postgresql_leaves_the_records_to_the_next_start(
     api: Api, postgres: Postgres, database: str
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uvicorn
 
-from inference_api.draining import DrainingProtocol
 from inference_api.settings import Settings
 
 LOGGING = {
@@ -27,7 +26,7 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         workers=settings.workers,
         loop="inference_api.draining:Loop",
-        http=DrainingProtocol,
+        http="httptools",
         ws="none",
         ssl_certfile=settings.tls_certificate_file,
         ssl_keyfile=settings.tls_key_file,
