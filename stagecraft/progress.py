@@ -73,7 +73,7 @@ class Progress:
 
     def say(self, text: str, style: str = "") -> None:
         self.spoke = time.monotonic()
-        self.console.print(escape(text), style=style, highlight=False)
+        self.console.print(escape(text), style=style, highlight=False, soft_wrap=True)
 
     def end_play(self) -> None:
         if self.play and self.play.tasks:
