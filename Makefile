@@ -1,13 +1,15 @@
 # Every target is an alias of the `stagecraft` command; `make help` explains them.
 .DEFAULT_GOAL := help
 STAGE ?=
+HOST ?=
+ARGS ?=
 PY := .venv/bin/python
 RUN := .venv/bin/stagecraft
 
 .PHONY: help setup system rehearse apply verify destroy down status shell test test-fast modules lock
 
 help: ## Show this
-	@echo "Stagecraft: make <target> [STAGE=partners]"
+	@echo "Stagecraft: make <target> [STAGE=partners] [HOST=backend-1] [ARGS='--where cloud']"
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/.ready: requirements.lock pyproject.toml scripts/bootstrap.sh
@@ -18,26 +20,26 @@ setup: .venv/.ready ## Build the Python environment (other targets do it by them
 system: ## Install the Debian packages that a rehearsal needs (says which first)
 	@scripts/bootstrap.sh --system
 
-rehearse: .venv/.ready system ## Build STAGE on this machine, check it, build it again
-	@$(RUN) rehearse $(STAGE)
+rehearse: .venv/.ready ## Build STAGE on this machine, check it, build it again
+	@$(RUN) rehearse "$(STAGE)"
 
 apply: .venv/.ready ## Build or converge STAGE
-	@$(RUN) apply $(STAGE)
+	@$(RUN) apply "$(STAGE)" $(ARGS)
 
 verify: .venv/.ready ## Check STAGE by talking to it
-	@$(RUN) verify $(STAGE)
+	@$(RUN) verify "$(STAGE)" $(ARGS)
 
 destroy: .venv/.ready ## Take STAGE down and prove that nothing is left
-	@$(RUN) destroy $(STAGE)
+	@$(RUN) destroy "$(STAGE)" $(ARGS)
 
 down: .venv/.ready ## Remove a rehearsal of STAGE, even a broken one
-	@$(RUN) down $(STAGE)
+	@$(RUN) down "$(STAGE)"
 
 status: .venv/.ready ## What a rehearsal of STAGE consists of
-	@$(RUN) status $(STAGE)
+	@$(RUN) status "$(STAGE)"
 
 shell: .venv/.ready ## A shell on HOST of STAGE
-	@$(RUN) shell $(STAGE) $(HOST)
+	@$(RUN) shell "$(STAGE)" "$(HOST)"
 
 test: .venv/.ready system ## Prove the project: everything, under 40 minutes, needs root
 	@$(RUN) test

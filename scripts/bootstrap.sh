@@ -26,15 +26,15 @@ system() {
     [ ${#missing[@]} -gt 0 ] || return 0
     say "A rehearsal needs these Debian packages, which are installed now: ${missing[*]}"
     # Only their programs are wanted: no service of theirs may start on this machine.
-    local policy=/usr/sbin/policy-rc.d made=
+    local policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
+        trap 'as_root rm -f /usr/sbin/policy-rc.d' EXIT
         printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
         as_root chmod 755 "$policy"
-        made=1
     fi
-    trap '[ -z "${made:-}" ] || as_root rm -f /usr/sbin/policy-rc.d' EXIT
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update | sed 's/^/  /'
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "${missing[@]}" |
+        grep -E '^(Need to get|Fetched|Setting up)' | sed 's/^/  /'
     say "Installed."
 }
 
@@ -59,8 +59,8 @@ environment() {
     # uv installs the rest in seconds; it is itself checked against the lock file.
     awk '/^uv==/{p=1} p{print} p&&!/\\$/{exit}' requirements.lock > .venv/uv.lock
     .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r .venv/uv.lock
-    .venv/bin/uv pip install -q --require-hashes -r requirements.lock
-    .venv/bin/uv pip install -q --no-deps --editable .
+    .venv/bin/uv pip install -q --python .venv/bin/python --require-hashes -r requirements.lock
+    .venv/bin/uv pip install -q --python .venv/bin/python --no-deps --editable .
     touch .venv/.ready
 }
 

@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from rehearsal import environment
+from rehearsal.world import WorldError
 from stagecraft import __version__, playbooks, testing
 from stagecraft import rehearse as rehearsals
 from stagecraft.stages import ROOT, Refused, names, stage
@@ -42,8 +44,9 @@ def stages() -> None:
 @app.command()
 def rehearse(name: StageName = "") -> None:
     """Build a stage on this machine, check it, build it again, and say what was seen."""
-    line = rehearsals.rehearse(stage(name), console)
+    line, as_promised = rehearsals.rehearse(stage(name), console)
     console.print(line, soft_wrap=True)
+    raise SystemExit(0 if as_promised else 1)
 
 
 @app.command()
@@ -72,6 +75,9 @@ def verify(name: StageName = "", where: Where = None) -> None:
 @app.command()
 def destroy(name: StageName = "", where: Where = None, confirm: str = "") -> None:
     """Take a stage down, data included, and prove that nothing is left."""
+    if where != "cloud" and rehearsals.nothing_is_there(stage(name)):
+        console.print(f"{name}: destroyed in 0s, 0 resources left, 0 containers left")
+        return
     target = target_of(stage(name), where)
     announce(target)
     if target.rehearsed:
@@ -99,8 +105,12 @@ def status(name: StageName = "") -> None:
 def shell(
     name: StageName, host: str, command: Annotated[list[str] | None, typer.Argument()] = None, where: Where = None
 ) -> None:
-    """Open a shell on a machine of a stage, or run a command there."""
+    """Open a shell on a machine of a stage, or run a command there. Without a stage: of the one that is rehearsed."""
+    rehearsed = [one for one in names() if environment.is_up(one)]
+    name = name or (rehearsed[0] if len(rehearsed) == 1 else "")
     target = target_of(stage(name), where)
+    if not host:
+        raise Refused("Which machine? Say HOST=<machine>, such as HOST=backend-1.", 2)
     config = target.folder / "ssh_config"
     if not config.exists():
         raise Refused(f"{name} has no machines that answer yet ({config} is not there). Build it first.")
@@ -124,6 +134,9 @@ def main() -> None:
     """Entry point: errors that a person can mend become one message, never a traceback."""
     try:
         app()
+    except WorldError as broken:
+        Console(stderr=True, highlight=False).print(f"[bold red]error:[/] {escape(str(broken))}", soft_wrap=True)
+        raise SystemExit(1) from None
     except Refused as refused:
         Console(stderr=True, highlight=False).print(f"[bold red]error:[/] {escape(str(refused))}", soft_wrap=True)
         raise SystemExit(refused.code) from None

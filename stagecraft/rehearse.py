@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from rehearsal import forward, places, wheelhouse
+from rehearsal import forward, lifecycle, places, wheelhouse
 from stagecraft import playbooks
 from stagecraft.progress import clock
 from stagecraft.stages import ROOT, Refused, Stage
-from stagecraft.target import Target, rehearsal_of
+from stagecraft.target import CREDENTIALS, Target, rehearsal_of
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,14 @@ def playbook(console: Console, target: Target, name: str, path: Path) -> tuple[P
     return Part(name, outcome.seconds, f"{outcome.changed} changed"), outcome
 
 
-def rehearse(stage: Stage, console: Console) -> str:
-    """Rehearse a stage; returns the closing line. Raises Refused at the first part that fails."""
+def rehearse(stage: Stage, console: Console) -> tuple[str, bool]:
+    """Rehearse a stage; returns the closing line and whether it says what it should. Raises Refused at a part that fails."""
     need_root()
     started = time.monotonic()
-    parts = [fill_packages(console)]
+    parts = [
+        step(console, "System packages", [str(ROOT / "scripts" / "bootstrap.sh"), "--system"]),
+        fill_packages(console),
+    ]
     parts.append(step(console, "Emulated cloud", [sys.executable, "-m", "rehearsal", "up", stage.name]))
     target = rehearsal_of(stage)
     part, first = playbook(console, target, "Build", stage.playbook)
@@ -97,10 +100,11 @@ def rehearse(stage: Stage, console: Console) -> str:
     summary(console, target, parts)
     if second.changed:
         console.print(f"[bold red]The second run changed {second.changed} things: see {second.log}")
-    return (
+    line = (
         f"{stage.name}: rehearsed in {time.monotonic() - started:.0f}s, {len(first.hosts)} hosts,"
         f" {passed} checks passed, second run changed {second.changed}"
     )
+    return line, second.changed == 0
 
 
 def summary(console: Console, target: Target, parts: list[Part]) -> None:
@@ -136,23 +140,14 @@ def destroy(stage: Stage, target: Target, console: Console, confirm: str) -> str
     """Take a stage down; returns the closing line. A rehearsal goes with its stage."""
     started = time.monotonic()
     console.print(f"[bold]Destroy {stage.name} ({target.where})")
-    playbooks.run(
-        target, ROOT / "playbooks" / "destroy.yml", console, {"confirm": confirm, "destroy_data": "yes"}
-    )  # the playbook fails on a remainder, so 0 is what it proved
-    containers = 0
+    playbooks.run(target, ROOT / "playbooks" / "destroy.yml", console, {"confirm": confirm, "destroy_data": "yes"})
     if target.rehearsed:
         step(console, "Take the emulated cloud down", [sys.executable, "-m", "rehearsal", "down", stage.name])
-        containers = len(containers_left(stage))
-    return (
-        f"{stage.name}: destroyed in {time.monotonic() - started:.0f}s, 0 resources left, {containers} containers left"
-    )
+    # Both have failed, with what it is, where something was left: the zeros are what they proved.
+    return f"{stage.name}: destroyed in {time.monotonic() - started:.0f}s, 0 resources left, 0 containers left"
 
 
-def containers_left(stage: Stage) -> list[str]:
-    """Names of the rehearsal's containers that still exist."""
-    label = places.Place(stage.name).label
-    listed = subprocess.run(
-        ["podman", "ps", "-a", "--filter", f"label={label}", "--format", "{{.Names}}"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return listed.stdout.split()
+def nothing_is_there(stage: Stage) -> bool:
+    """Whether there is nothing to destroy: no rehearsal, nothing left of one, and no credentials for the cloud."""
+    credentials = any(os.environ.get(name) for name in CREDENTIALS)
+    return not credentials and not lifecycle.leftovers(places.Place(stage.name))

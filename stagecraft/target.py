@@ -70,9 +70,10 @@ def target_of(stage: Stage, where: str | None = None) -> Target:
         )
     if where == "rehearsal" or (where is None and up):
         return rehearsal_of(stage)
-    if not credentials:
+    if not credentials and where != "cloud":  # asked for the cloud, a machine's metadata service may have them
         raise Refused(
             f"Nothing to act on: no rehearsal of {stage.name} is up and no credentials are set."
-            f" Rehearse it (`make rehearse STAGE={stage.name}`), or set YC_SERVICE_ACCOUNT_KEY_FILE and YC_FOLDER_ID."
+            f" Rehearse it (`make rehearse STAGE={stage.name}`), or set YC_SERVICE_ACCOUNT_KEY_FILE and YC_FOLDER_ID"
+            " (with a machine's own service account: --where cloud)."
         )
     return Target(stage, False)

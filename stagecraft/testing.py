@@ -29,6 +29,7 @@ class Suite:
     command: tuple[str, ...]
     fast: bool = True  # no root, part of `make test-fast`
     counts: bool = True  # ends in a line of "N passed"; otherwise it is one check
+    folder: Path = ROOT
 
     def run(self, console: Console, log: Path) -> tuple[int, int, int]:
         """Run it, its output into the log. Returns passed, failed, skipped."""
@@ -36,7 +37,7 @@ class Suite:
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         with log.open("w") as out:
             code = subprocess.run(
-                self.command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT
+                self.command, cwd=self.folder, env=environment, stdout=out, stderr=subprocess.STDOUT
             ).returncode
         text = log.read_text(errors="replace")
         passed, failed, skipped = self.count(text, code)
@@ -61,6 +62,7 @@ class Suite:
 
 def suites() -> list[Suite]:
     """All suites, quickest first, so that a mistake shows early."""
+    folders = sorted([*ROOT.glob("apps/*/tests"), *ROOT.glob("models/*/test_*.py")])
     return [
         Suite("ruff", ("ruff", "check", "."), counts=False),
         Suite("format", ("ruff", "format", "--check", "."), counts=False),
@@ -68,7 +70,7 @@ def suites() -> list[Suite]:
         Suite("modules", (sys.executable, "tools/generate_modules.py", "--check"), counts=False),
         Suite("unit", (*PYTEST, "-n", "2", "tests/unit")),
         Suite("contract", (*PYTEST, "-n", "2", "tests/contract")),
-        *(Suite(tests.parent.name, (*PYTEST, str(tests))) for tests in sorted(ROOT.glob("apps/*/tests"))),
+        *(Suite(tests.parent.name, (*PYTEST, tests.name), False, folder=tests.parent) for tests in folders),
         Suite("ansible-lint", ("ansible-lint", "--offline", "-q"), counts=False),
         Suite("roles", (sys.executable, "tests/roles/run.py"), fast=False),
         Suite("e2e", (*PYTEST, "-s", "tests/e2e"), fast=False),

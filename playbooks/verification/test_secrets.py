@@ -2,24 +2,21 @@
 
 import base64
 import pathlib
+import zlib
 
-SEARCH = r"""
-import pathlib, subprocess
-needles = {name: [part.encode() for part in parts] for name, parts in given.items()}
-found = []
-def look(where, data):
-    found.extend(f"{name} in {where}" for name, parts in needles.items() if any(p in data for p in parts))
-look("the journal", subprocess.run(["journalctl", "--no-pager", "-o", "export"], capture_output=True).stdout)
+COLLECT = r"""
+import base64, pathlib, subprocess, zlib
+said = {"the journal": subprocess.run(["journalctl", "--no-pager", "-o", "export"], capture_output=True).stdout}
 for cmdline in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
     try:
-        look(f"the command line of {cmdline.parent.name}", cmdline.read_bytes())
+        said[f"the command line of {cmdline.parent.name}"] = cmdline.read_bytes()
     except OSError:
         pass
 for folder in ("/etc/systemd", "/lib/systemd/system", "/run/systemd/system", "/var/log"):
     for path in pathlib.Path(folder).rglob("*"):
         if path.is_file() and "/journal/" not in str(path):
-            look(str(path), path.read_bytes())
-print(json.dumps(sorted(set(found))))
+            said[str(path)] = path.read_bytes()
+print(json.dumps({where: base64.b64encode(zlib.compress(text)).decode() for where, text in said.items()}))
 """
 
 
@@ -41,18 +38,23 @@ def needles(stage):
     }
 
 
+def found(wanted, where, text):
+    return [f"{name} in {where}" for name, values in wanted.items() if any(value.encode() in text for value in values)]
+
+
 def test_no_secret_on_the_machines(stage):
-    wanted = needles(stage)
+    """What the machines say comes here to be searched: no machine is told another one's secrets."""
+    wanted, seen = needles(stage), []
     assert wanted
-    assert {name: stage.ask(name, SEARCH, wanted) for name in stage.machines()} == {n: [] for n in stage.machines()}
+    for name in stage.machines():
+        said = stage.ask(name, COLLECT)
+        assert len(said) > 50  # the journal, processes and units are among it
+        for where, text in said.items():
+            seen += found(wanted, f"{where} of {name}", zlib.decompress(base64.b64decode(text)))
+    assert seen == []
 
 
 def test_no_secret_in_the_logs_of_the_runs(stage):
-    found = [
-        f"{name} in {log}"
-        for log in pathlib.Path(stage.facts["logs"]).rglob("*")
-        if log.is_file()
-        for name, values in needles(stage).items()
-        if any(value in log.read_text(errors="replace") for value in values)
-    ]
-    assert found == []
+    state = pathlib.Path(stage.facts["logs"]).parent
+    logs = [*state.glob("logs/*.log"), *state.glob("rehearsal/logs/*"), *state.glob("rehearsal/**/journal.jsonl")]
+    assert [line for log in logs for line in found(needles(stage), log, log.read_bytes())] == []

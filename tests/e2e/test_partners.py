@@ -123,6 +123,7 @@ def test_destroy_leaves_nothing_and_twice_is_fine():
     assert re.fullmatch(r"partners: destroyed in \d+s, 0 resources left, 0 containers left", line), line
     assert lifecycle.leftovers(places.Place(STAGE)) == {}
     assert not environment.is_up(STAGE)
+    assert stagecraft("destroy", STAGE).strip() == "partners: destroyed in 0s, 0 resources left, 0 containers left"
     subprocess.run([sys.executable, "-m", "rehearsal", "down", STAGE], cwd=ROOT, check=True)
 
 
@@ -132,6 +133,7 @@ def test_a_build_killed_half_way_is_destroyed_without_a_remainder():
     deadline = time.monotonic() + 120
     while "InstanceService.Create" not in journal() and time.monotonic() < deadline:
         time.sleep(0.2)
+    assert "InstanceService.Create" in journal()
     os.killpg(build.pid, signal.SIGKILL)
     build.wait()
     line = stagecraft("destroy", STAGE).strip().splitlines()[-1]

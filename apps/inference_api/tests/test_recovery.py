@@ -128,7 +128,7 @@ def test_a_clean_stop_loses_nothing(api: Api, postgres: Postgres, database: str,
     time.sleep(1)
     began = time.monotonic()
     assert api.stop() == 0
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 25  # stop_seconds, and some for a busy machine
     for thread in threads:
         thread.join()
     assert codes == {200} and len(ids) > 20
@@ -140,7 +140,7 @@ def test_an_idle_client_does_not_hold_up_the_stop(api: Api) -> None:
     assert api.answers("/healthz")  # its connection stays open, and nobody reads from it any more
     began = time.monotonic()
     api.stop()
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 18  # stop_seconds is 20
 
 
 def test_a_stop_without_postgresql_leaves_the_records_to_the_next_start(

@@ -26,6 +26,8 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     items, secrets = read_all(flat(request["resources"]), ALL, session, request["state"])
     answers.hide(str(secret) for secret in secrets)
     declared = {(resource.kind, params.get("name")) for resource, params in items}
+    if request["stage"]:
+        refuse_another_stage(session, request["stage"])
     results = stack(items, session, request["check"], request["workers"], answers.event)
     failed = any("error" in row for row in results)
     extra = undeclared(session, request["stage"], declared) if request["stage"] and not failed else []
@@ -57,6 +59,16 @@ def named(kind: str, name: str, fields: Any) -> dict[str, Any]:
     if fields is not None and not isinstance(fields, dict):
         raise Fail(f"{kind} {name}: its options are a dictionary, as in {kind}: {{{name}: {{description: text}}}}")
     return {"name": name, **(fields or {})}
+
+
+def refuse_another_stage(session: Session, stage: str) -> None:
+    """Raises Fail where the folder holds another stage: names alone would take its things for ours."""
+    others = sorted({row["labels"].get(STAGE, stage) for row in resources(session)} - {stage})
+    if others:
+        raise Fail(
+            f"folder {session.folder} belongs to the stage {', '.join(others)}, and a stage owns its folder alone:"
+            f" nothing was touched. Set YC_FOLDER_ID to the folder of {stage}"
+        )
 
 
 def undeclared(session: Session, stage: str, declared: set[tuple[str, Any]]) -> list[dict[str, str]]:
