@@ -24,6 +24,9 @@ def main(argv: list[str] | None = None) -> None:
     try:
         if arguments.command == "publish":
             report = publish(arguments.folder, Store(address(arguments.url)), check=arguments.check)
+        elif arguments.command == "empty":
+            deleted = Store(address(arguments.url)).empty(check=arguments.check)
+            report = {"changed": deleted > 0, "deleted": deleted}
         else:
             report = pull(settings.read(arguments.config), check=arguments.check)
     except (SyncError, OSError) as error:
@@ -56,9 +59,11 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("publish", help="upload new versions; a published one never changes")
     up.add_argument("folder", type=Path, help="folder with manifest.json and <model>/<version>/<file>")
     up.add_argument("url", help="s3://bucket/prefix")
+    gone = commands.add_parser("empty", help="delete everything there, old versions too")
+    gone.add_argument("url", help="s3://bucket or s3://bucket/prefix")
     down = commands.add_parser("pull", help="bring this machine's Triton to what is wanted")
     down.add_argument("--config", type=Path, default=CONFIG, help=f"settings ({CONFIG})")
-    for command in (up, down):
+    for command in (up, gone, down):
         command.add_argument("--check", action="store_true", help="only say what would change")
         command.add_argument("--result", type=Path, help="write the report, or the error, to this file too")
     return parser
