@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import os
+import queue
 import signal
-import threading
+import sys
 from pathlib import Path
 
 from rehearsal.cloud import server
@@ -31,17 +33,21 @@ def main() -> None:
     )
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    end = threading.Event()
+    end: queue.SimpleQueue[int] = (
+        queue.SimpleQueue()
+    )  # its put may interrupt its get; an Event's set would wait for itself
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: end.set())
+        signal.signal(number, lambda number, _: end.put(number))
     where = {"host": given.host, "port": given.port, "delay": given.delay}
     try:
         emulator = server.start(given.folder, world=_world(given.world), **where)
     except (OSError, WorldError) as error:
         raise SystemExit(f"the emulated cloud cannot start: {error}") from error
     print(f"ready {emulator.address}", flush=True)
-    end.wait()
+    end.get()
     emulator.stop()
+    sys.stdout.flush()
+    os._exit(0)  # everything is closed; threads of gRPC that are still ending do not hold this up
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ class Emulator:
 
     def stop(self) -> None:
         """Answer nothing more, let running work end, close the files. What is not done goes on after the next start."""
-        self.server.stop(grace=1).wait()
+        self.server.stop(grace=1).wait(10)
         self.cloud.operations.stop()
         self.admin.stop()
         self.journal.close()
