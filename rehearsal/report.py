@@ -56,5 +56,7 @@ def _cloud(place: Place) -> Iterator[str]:
         yield f"  {count:>4} {api}"
     for operation in told["pending"]:
         yield f"  pending: {operation['method']} {operation['resource']} ({operation['id']})"
+    for method, count in calls["methods"].items():
+        yield f"  {count:>4} calls of {method}"
     for refusal, count in calls["refusals"].items():
         yield f"  refused {count} times: {refusal}"

@@ -1,4 +1,4 @@
-"""Faults on order: what a test, or a person at `rehearsal fault`, wants to go wrong."""
+"""Faults on order: what a test wants to go wrong."""
 
 from __future__ import annotations
 
