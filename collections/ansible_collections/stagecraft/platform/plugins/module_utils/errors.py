@@ -67,5 +67,5 @@ def is_transient(code: str, details: str) -> bool:
 
 
 def is_conflict(details: str) -> bool:
-    """Managed databases take one operation of a cluster at a time."""
-    return "conflicting operation" in details.lower()
+    """Another operation on the same resource, or on its cluster, is still going on: it ends by itself."""
+    return any(words in (details or "").lower() for words in ("conflicting operation", "is in progress"))
