@@ -44,7 +44,7 @@ shell: .venv/.ready ## A shell on HOST of STAGE
 test: .venv/.ready system ## Prove the project: everything, under 40 minutes, needs root
 	@$(RUN) test
 
-test-fast: .venv/.ready ## Lint, unit and contract tests: under 4 minutes, no root
+test-fast: .venv/.ready ## Lint, unit and contract tests: no root, about 6 minutes
 	@$(RUN) test --fast
 
 modules: .venv/.ready ## Generate the modules from their declarations
