@@ -26,11 +26,11 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     items, secrets = read_all(flat(request["resources"]), ALL, session, request["state"])
     answers.hide(str(secret) for secret in secrets)
     declared = {(resource.kind, params.get("name")) for resource, params in items}
-    if request["stage"]:
-        refuse_another_stage(session, request["stage"])
+    there = resources(session) if request["stage"] else []
+    refuse_another_stage(session, request["stage"], there)
     results = stack(items, session, request["check"], request["workers"], answers.event)
     failed = any("error" in row for row in results)
-    extra = undeclared(session, request["stage"], declared) if request["stage"] and not failed else []
+    extra = undeclared(request["stage"], declared, there) if not failed else []
     if request["prune"] and not failed:
         results += prune(extra, session, request, answers)
     return {"results": results, "undeclared": extra, "checked_undeclared": bool(request["stage"]) and not failed}
@@ -61,9 +61,9 @@ def named(kind: str, name: str, fields: Any) -> dict[str, Any]:
     return {"name": name, **(fields or {})}
 
 
-def refuse_another_stage(session: Session, stage: str) -> None:
+def refuse_another_stage(session: Session, stage: str, there: list[dict[str, Any]]) -> None:
     """Raises Fail where the folder holds another stage: names alone would take its things for ours."""
-    others = sorted({row["labels"].get(STAGE, stage) for row in resources(session)} - {stage})
+    others = sorted({row["labels"].get(STAGE, stage) for row in there} - {stage})
     if others:
         raise Fail(
             f"folder {session.folder} belongs to the stage {', '.join(others)}, and a stage owns its folder alone:"
@@ -71,12 +71,12 @@ def refuse_another_stage(session: Session, stage: str) -> None:
         )
 
 
-def undeclared(session: Session, stage: str, declared: set[tuple[str, Any]]) -> list[dict[str, str]]:
+def undeclared(stage: str, declared: set[tuple[str, Any]], there: list[dict[str, Any]]) -> list[dict[str, str]]:
     """What carries the stage's label and is not declared."""
     kinds = {resource.kind for resource in ALL}
     return [
         {"kind": row["kind"], "name": row["name"], "id": row["id"]}
-        for row in sorted(resources(session), key=lambda row: (row["kind"], row["name"]))
+        for row in sorted(there, key=lambda row: (row["kind"], row["name"]))
         if row["labels"].get(STAGE) == stage and row["kind"] in kinds and (row["kind"], row["name"]) not in declared
     ]
 
