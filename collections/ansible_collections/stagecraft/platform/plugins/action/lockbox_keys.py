@@ -6,12 +6,13 @@ from ansible_collections.stagecraft.platform.plugins.plugin_utils.cloud_action i
 from ansible_collections.stagecraft.platform.plugins.plugin_utils.connection import connection
 from ansible_collections.stagecraft.platform.plugins.plugin_utils.progress import line
 
-KINDS = ("ssh", "ca", "certificate")
+KINDS = ("ssh", "ca", "certificate", "api_key")
 
 
 class ActionModule(CloudAction):
     SPEC = {
         "keys": {"type": "dict", "required": True, "no_log": False},
+        "rotate": {"type": "list", "elements": "str", "default": []},
         "stage": {"type": "str"},
         "app": {"type": "str"},
     }
@@ -24,6 +25,7 @@ class ActionModule(CloudAction):
         request = {
             "connection": connection(options),
             "keys": options["keys"],
+            "rotate": options["rotate"],
             "labels": {label: value for label, value in labels.items() if value},
             "check": self._task.check_mode,
         }
@@ -32,6 +34,7 @@ class ActionModule(CloudAction):
         return {
             "changed": bool(changed),
             "public": answer["public"],
+            "rotating": answer["rotating"],
             "diff": [{"before": "", "after": f"{row['item']}: {row['why']}\n"} for row in changed],
         }
 

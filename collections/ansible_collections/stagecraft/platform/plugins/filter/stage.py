@@ -10,6 +10,7 @@ short_description: Expand a stage's machines
 description:
   - C(machine_names), C(instances), C(machine_records) and C(certificate) turn the declaration of a stage's machines by role
     into what M(stagecraft.platform.yc_stack) applies.
+  - C(machine_facts) and C(trusted) say what others need to know of a machine and of a key that may be in rotation.
 author: Stagecraft
 """
 
@@ -91,8 +92,19 @@ def machine_facts(variables):
     }
 
 
+def trusted(secret, entry):
+    """What others have to trust of a stored key, by its part in a rotation: {current, next, previous}, those that exist.
+
+    `entry` is the public one, C(certificate) or C(public_key)."""
+    parts = {"current": entry, "next": f"next_{entry}", "previous": f"previous_{entry}"}
+    return {part: secret[name] for part, name in parts.items() if secret.get(name)}
+
+
+FILTERS = (machine_names, instances, machine_records, certificate, machine_facts, trusted)
+
+
 class FilterModule:
     """The filters, by name."""
 
     def filters(self):
-        return {f.__name__: f for f in (machine_names, instances, machine_records, certificate, machine_facts)}
+        return {f.__name__: f for f in FILTERS}

@@ -5,37 +5,47 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ...module_utils import keys
+from ...module_utils import keys, rotation
 from ...module_utils.declaration import Fail
 from ...module_utils.options import read_all
 from ...module_utils.resources import ALL
 from ...module_utils.session import Session
 from ...module_utils.stack import stack
+from ...module_utils.values import nearest
 from ...module_utils.yandex import SECRET
 from ..connection import hidden
 
 PUBLIC = {"ssh": "public_key", "ca": "certificate", "certificate": "certificate"}
+SECRETS = ("private_key", "next_private_key", "api_key", "previous_api_key")
 WORKERS = 16
 
 
 def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
-    """Make and renew the declared keys. Returns `results` as the stack does, and `public`: what may be shown of each."""
+    """Make, renew and rotate the declared keys.
+
+    Returns `results` as the stack does; `public`, what may be shown of each; `rotating`, those that want another step."""
     answers.hide(hidden(request["connection"]))
     session = Session.from_options(request["connection"] | {"stage_labels": request["labels"]})
     declared = request["keys"]
-    check_authorities(declared)
+    check(declared, request["rotate"])
     there = stored(session, declared)
-    made = wanted(declared, there)
-    answers.hide(entries["private_key"] for entries, _ in made.values())
+    made = wanted(declared, there, request["rotate"])
+    answers.hide(entries[name] for entries, _ in made.values() for name in SECRETS if name in entries)
     results = put(session, {name: entries for name, (entries, _) in made.items()}, request, answers)
     for row in results:
         row["why"] = made[row["item"].rpartition(" ")[2]][1]
     entries = there | {name: new for name, (new, _) in made.items()}
-    return {"results": results, "public": {n: entries[n][PUBLIC[k["kind"]]] for n, k in declared.items()}}
+    return {
+        "results": results,
+        "public": {n: entries[n][PUBLIC[k["kind"]]] for n, k in declared.items() if k["kind"] in PUBLIC},
+        "rotating": [n for n, stored_now in entries.items() if rotation.in_progress(stored_now)],
+    }
 
 
-def check_authorities(declared: dict[str, dict]) -> None:
-    """Raises Fail where a certificate's CA is not among the keys: it could never be signed."""
+def check(declared: dict[str, dict], rotate: list[str]) -> None:
+    """Raises Fail where a certificate's CA is not among the keys, and where a key to rotate is not."""
+    if unknown := sorted(set(rotate) - set(declared)):
+        raise Fail(f"rotate: {', '.join(unknown)}: not declared here{nearest(unknown[0], declared)}")
     for name, key in declared.items():
         if key["kind"] == "certificate" and declared.get(key.get("ca"), {}).get("kind") != "ca":
             raise Fail(f"keys: {name}: its ca {key.get('ca')!r} is not declared here as a key of kind ca")
@@ -54,18 +64,22 @@ def stored(session: Session, declared: dict[str, dict]) -> dict[str, dict[str, s
         return {name: entries for name, entries in zip(declared, pool.map(one, declared), strict=True) if entries}
 
 
-def wanted(declared: dict[str, dict], there: dict[str, dict[str, str]]) -> dict[str, tuple[dict[str, str], str]]:
+def wanted(
+    declared: dict[str, dict], there: dict[str, dict[str, str]], rotate: list[str]
+) -> dict[str, tuple[dict[str, str], str]]:
     """New entries by name, and why they are new. Authorities come first, because certificates need them."""
     made: dict[str, tuple[dict[str, str], str]] = {}
     for name, key in sorted(declared.items(), key=lambda item: item[1]["kind"] == "certificate"):
         if key["kind"] == "certificate":
             ca = made[key["ca"]][0] if key["ca"] in made else there[key["ca"]]
             why = keys.why_renew(there[name], key["names"], ca) if name in there else "it does not exist"
+            why = why or ("rotated" if name in rotate else "")
             if why:
                 made[name] = keys.leaf(key["names"], ca), why
         elif name not in there:
-            new = keys.ssh_pair(name) if key["kind"] == "ssh" else keys.authority(key.get("common_name") or name)
-            made[name] = new, "it does not exist"
+            made[name] = rotation.MAKERS[key["kind"]](name, key), "it does not exist"
+        elif name in rotate:
+            made[name] = rotation.step(name, key, there[name])
     return made
 
 
