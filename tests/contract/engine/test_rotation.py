@@ -125,3 +125,21 @@ def test_a_key_that_is_not_declared_is_refused_with_the_nearest_name(store):
     store()
     with pytest.raises(Fail, match=r"rotate: rotated-cap: not declared here \(did you mean rotated-ca\?\)"):
         store("rotated-cap")
+
+
+def test_a_generated_secret_is_made_anew_when_asked(engine):
+    secret = {"name": "rotated-password", "generate": {"key": "password", "length": 32}}
+
+    def value():
+        return engine.session.secret(engine.session.resolve(SECRET, {"name": "rotated-password"}), "password")
+
+    engine.build([{"lockbox_secret": secret}])
+    try:
+        first = value()
+        assert not engine.apply("lockbox_secret", secret)["changed"] and value() == first
+        asked = {**secret, "update_secrets": True}
+        assert engine.apply("lockbox_secret", asked, check=True)["changed"] and value() == first
+        assert engine.apply("lockbox_secret", asked)["changed"]
+        assert len(value()) == 32 and value() != first
+    finally:
+        engine.demolish([{"lockbox_secret": {"name": "rotated-password"}}])

@@ -45,6 +45,7 @@ class Field:
     immutable: bool = False  # also derived: what the update request lacks
     fixed: str = ""  # cannot be changed even by replacing the resource; says what to do instead
     write_only: bool = False  # secret: sent at creation or with update_secrets, never compared or shown
+    renewed: bool = False  # the cloud makes the value behind it anew with update_secrets
     create_only: bool = False  # sent at creation, neither read back nor compared
     computed: bool = False  # in a list item: unset means "whatever the cloud chose"
     ordered: bool = False  # a list whose order matters
@@ -83,11 +84,16 @@ class Resource:
     service: str = ""  # where the methods are, if not in <api>Service
     message: str = ""  # what the fields are in, if not in Create's request and Get's answer
     view: str = ""  # of Get, to see everything
+    ident: str = ""  # what requests call its id, if not <noun>_id
     note: str = ""  # a sentence for the documentation
 
     @property
     def noun(self) -> str:
         return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", self.api.rpartition(".")[2]).lower()
+
+    @property
+    def id_field(self) -> str:
+        return self.ident or f"{self.noun}_id"
 
     @property
     def title(self) -> str:
@@ -137,7 +143,8 @@ def walk(bound: dict[str, Bound]) -> Iterator[Bound]:
 
 
 def has_secret(bound: Bound) -> bool:
-    return any(b.field.write_only for b in walk({bound.field.name: bound}))
+    """Whether update_secrets sends something of it again, or has the cloud make it anew."""
+    return any(b.field.write_only or b.field.renewed for b in walk({bound.field.name: bound}))
 
 
 def references(bound: dict[str, Bound], values: dict) -> Iterator[tuple[Field, str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..values import same
 from ..yandex import Field, Resource, Yandex
 
 
@@ -23,7 +24,10 @@ class Secrets(Yandex):
         if "entries" in changed:
             texts: dict[str, str | None] = {e["key"]: None for e in self.have()["entries"]}
             self.session.add_to_secret(self.id, texts | {e["key"]: e["text"] for e in wanted["entries"]})
-        rest = [n for n in changed if n != "entries"]
+        renew = "generate" in changed and same(self.bound["generate"], wanted["generate"], self.have().get("generate"))
+        if renew:  # a version without entries of its own: the cloud makes the value anew
+            self.session.add_to_secret(self.id, {})
+        rest = [n for n in changed if n != "entries" and not (renew and n == "generate")]
         if rest:
             super().update(wanted, rest)
         else:
@@ -44,8 +48,9 @@ SECRET = Resource(
         ),
         Field(
             "generate",
-            "The cloud makes the value itself, once, and nobody else has seen it.",
+            "The cloud makes the value itself, once, and nobody else has seen it; anew with O(update_secrets).",
             "password_payload_specification",
+            renewed=True,
             fields=(
                 Field("key", path="password_key", required=True),
                 Field("length"),
