@@ -37,6 +37,22 @@ def test_keys(migrated: dict[str, str], postgres: Postgres, database: str) -> No
     assert KEY not in str(stored) and other not in str(stored)
 
 
+def test_a_rotated_key_goes_on_working_until_its_end(migrated: dict[str, str]) -> None:
+    new, newest = KEY[::-1], KEY.upper()[::-1]
+    until = ("--previous-until", "2099-01-01T00:00:00+00:00")
+    for key, before in ((new, KEY), (newest, new)):
+        rotated = ("keys", "set", "tester", *until)
+        assert command(migrated, *rotated, stdin=f"{key}\n{before}").stdout == "changed: key of tester\n"
+        assert command(migrated, *rotated, stdin=f"{key}\n{before}").stdout == "unchanged: key of tester\n"
+        entries = [json.loads(line) for line in command(migrated, "keys", "list").stdout.splitlines()]
+        assert [(entry["name"], (entry["expires"] or "")[:4]) for entry in entries] == [
+            ("tester", ""),
+            ("tester (previous)", "2099"),
+        ]
+    done = command(migrated, "keys", "set", "other", stdin=new, check=False)
+    assert done.returncode == 1 and "another name" in done.stderr, "the previous key is not known"
+
+
 @pytest.mark.parametrize(
     ("key", "reason"), [("short", "at least 32"), ("x" * 20 + " " + "x" * 20, "no spaces"), (KEY, "another name")]
 )

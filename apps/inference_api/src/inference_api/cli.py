@@ -27,6 +27,11 @@ def parser() -> argparse.ArgumentParser:
     setting = key_commands.add_parser("set", help="read a key from stdin and store its hash under a name")
     setting.add_argument("name")
     setting.add_argument("--expires", type=datetime.fromisoformat, help="a time with its zone, as 2027-01-31T00:00:00Z")
+    setting.add_argument(
+        "--previous-until",
+        type=datetime.fromisoformat,
+        help="a second line of stdin is the key until now, which goes on working until this time",
+    )
     setting.add_argument("--check", action="store_true", help="only say what would change")
     key_commands.add_parser("list", help="names, times and states, as JSON lines")
     key_commands.add_parser("revoke", help="disable a key").add_argument("name")
@@ -75,8 +80,11 @@ def run_keys(arguments: argparse.Namespace, settings: Settings) -> None:
         case "set":
             if sys.stdin.isatty():
                 print("key: ", end="", file=sys.stderr, flush=True)
-            key = sys.stdin.buffer.readline().strip()
-            changed = keys.set_key(settings, arguments.name, key, arguments.expires, check=arguments.check)
+            key, until = sys.stdin.buffer.readline().strip(), arguments.previous_until
+            previous = (sys.stdin.buffer.readline().strip(), until) if until else None
+            changed = keys.set_key(
+                settings, arguments.name, key, arguments.expires, previous=previous, check=arguments.check
+            )
             print(f"{'changed' if changed else 'unchanged'}: key of {arguments.name}")
         case "revoke":
             changed = keys.revoke(settings, arguments.name)

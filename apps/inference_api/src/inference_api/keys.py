@@ -25,6 +25,7 @@ logger = logging.getLogger("inference_api")
 SHORTEST = 32
 LOOK_AGAIN_SECONDS = 1.0
 NEVER = float("inf")
+PREVIOUS = " (previous)"
 
 SELECT = """
 SELECT digest, name, extract(epoch FROM expires_at)::float8 FROM inference_api.api_keys
@@ -85,16 +86,27 @@ class Keys:
         return client
 
 
-def set_key(settings: Settings, name: str, key: bytes, expires: datetime | None = None, *, check: bool = False) -> bool:
+def set_key(
+    settings: Settings,
+    name: str,
+    key: bytes,
+    expires: datetime | None = None,
+    *,
+    previous: tuple[bytes, datetime] | None = None,
+    check: bool = False,
+) -> bool:
     """Store the key under the name, replacing its old one; False when it was stored like that already.
 
-    With `check` everything is tried and taken back.
+    `previous` is a key that goes on working until a time, in the same transaction, so that no moment knows neither; records
+    name its client `<name> (previous)`. With `check` everything is tried and taken back.
     """
-    if len(key) < SHORTEST or any(byte <= 32 or byte > 126 for byte in key):
-        raise KeyRefusedError(
-            f"the key must have at least {SHORTEST} printable characters and no spaces: "
-            "make one with `openssl rand -hex 32`"
-        )
+    stored = [(name, key, expires)] + ([(name + PREVIOUS, *previous)] if previous else [])
+    for _, one, _ in stored:
+        if len(one) < SHORTEST or any(byte <= 32 or byte > 126 for byte in one):
+            raise KeyRefusedError(
+                f"the key must have at least {SHORTEST} printable characters and no spaces: "
+                "make one with `openssl rand -hex 32`"
+            )
     statement = """
         INSERT INTO inference_api.api_keys AS old (name, digest, expires_at) VALUES (%s, %s, %s)
         ON CONFLICT (name) DO UPDATE SET digest = excluded.digest, expires_at = excluded.expires_at, disabled = false
@@ -104,7 +116,8 @@ def set_key(settings: Settings, name: str, key: bytes, expires: datetime | None 
     with database.connect(settings) as connection:
         try:
             with connection.transaction(force_rollback=check):
-                return connection.execute(statement, (name, digest_of(key), expires)).rowcount == 1
+                counts = [connection.execute(statement, (n, digest_of(k), until)).rowcount for n, k, until in stored]
+                return any(counts)
         except psycopg.errors.UniqueViolation as error:
             raise KeyRefusedError("that key belongs to another name already") from error
         except psycopg.errors.CheckViolation as error:
