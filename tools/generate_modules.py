@@ -21,6 +21,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "collections"))
 
+import derived_files  # noqa: E402
 from ansible_collections.stagecraft.platform.plugins.module_utils import options as engine_options  # noqa: E402
 from ansible_collections.stagecraft.platform.plugins.module_utils import protobuf  # noqa: E402
 from ansible_collections.stagecraft.platform.plugins.module_utils.declaration import Bound, Resource  # noqa: E402
@@ -55,6 +56,7 @@ if __name__ == "__main__":
 ENGINE_OPTIONS = {
     "state": "Whether it should exist; V(info) only looks.",
     "replace": "Delete it and create it again where an option that cannot be changed differs.",
+    "renamed_from": "The name that it had before: where nothing has the new name yet, this one is renamed in place.",
     "allow_stopping": "Stop it and start it again where an option needs that.",
     "update_secrets": "Send secrets to an existing resource too; they are never compared.",
 }
@@ -216,12 +218,12 @@ def every_module() -> dict[Path, str]:
             path = TARGET / f"{getattr(value, 'name', '')}.py"
             if value in ALL and path not in found:  # a declaration belongs to the file that others import it from
                 found[path] = module_text(value, home, constant)
-    return found
+    return found | derived_files.files(TARGET.parent, HEADER)
 
 
 def stale(wanted: dict[Path, str]) -> list[Path]:
     """Files that are missing, different, or of a resource that is no longer declared."""
-    there = {p: p.read_text() for p in TARGET.glob("yc_*.py")}
+    there = {p: p.read_text() for p in {*TARGET.glob("yc_*.py"), *wanted} if p.exists()}
     orphans = [p for p, content in there.items() if HEADER in content and p not in wanted]
     return sorted([p for p, content in wanted.items() if there.get(p) != content] + orphans)
 

@@ -32,6 +32,7 @@ class Machines:
         self._write_seed(instance)
         if status:
             shell.podman("start", name)
+            shell.podman("update", *_limits(instance), name)  # podman can say it to a running container only
             return
         shell.podman("run", *self._options(instance, subnet), images.ensure(family), "/sbin/init")
 
@@ -59,7 +60,6 @@ class Machines:
         return self._place.folder / "machines" / instance
 
     def _options(self, instance: Any, subnet: Subnet) -> list[str]:
-        resources, megabyte = instance.resources, 1 << 20
         domains = [subnet.domain, *INTERNAL_DOMAINS] if subnet.domain else INTERNAL_DOMAINS
         return [
             "--detach",
@@ -78,9 +78,8 @@ class Machines:
             # neither see nor change its security groups.
             "--cap-add=SYS_ADMIN",
             "--security-opt=seccomp=unconfined",
-            f"--cpus={min(resources.cores or 1, os.cpu_count() or 1)}",
-            f"--memory={(resources.memory or 512 * megabyte) // megabyte}m",
-            f"--shm-size={(resources.memory or 512 * megabyte) // megabyte // 2}m",
+            *_limits(instance),
+            f"--shm-size={_megabytes(instance) // 2}m",
             f"--volume={self._folder(instance.id) / 'seed'}:/var/lib/cloud/seed/nocloud:ro",
         ]
 
@@ -91,6 +90,20 @@ class Machines:
         seed.parent.chmod(0o700)
         for name, text in seed_files(instance).items():
             (seed / name).write_text(text)
+
+
+def _limits(instance: Any) -> list[str]:
+    """What the machine may use: memory without swap, as in the cloud, and no more cores than there are."""
+    memory = f"{_megabytes(instance)}m"
+    return [
+        f"--cpus={min(instance.resources.cores or 1, os.cpu_count() or 1)}",
+        f"--memory={memory}",
+        f"--memory-swap={memory}",
+    ]
+
+
+def _megabytes(instance: Any) -> int:
+    return instance.resources.memory >> 20 or 512
 
 
 def seed_files(instance: Any) -> dict[str, str]:

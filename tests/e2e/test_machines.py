@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from sdk_calls import Caller
-from small_vpc import SmallVpc, wait_for
+from small_vpc import GB, SmallVpc, wait_for
 
 from rehearsal import environment, forward, lifecycle, places, processes
 from rehearsal.world import shell
@@ -138,14 +139,29 @@ def test_the_machine_cannot_change_its_firewall_and_its_units_are_confined(vpc):
     assert "Read-only file system" in vpc.ssh("front-1", confined, check=False).stderr
 
 
-def test_a_stopped_machine_keeps_its_disk(vpc):
+def test_a_stopped_machine_keeps_its_disk_and_starts_with_its_new_size(vpc):
     ident = vpc.machines["back-1"]["id"]
+    assert memory_limit(ident) == GB // 2
+    wanted = {"resources_spec": {"memory": GB}, "update_mask": {"paths": ["resources_spec.memory"]}}
+    with pytest.raises(RuntimeError, match="must be stopped"):
+        vpc.cloud("compute.v1.InstanceService.Update", instance_id=ident, **wanted)
     vpc.ssh("back-1", "echo kept | sudo tee /root/kept && sync")
     vpc.cloud("compute.v1.InstanceService.Stop", instance_id=ident)
     assert vpc.ssh("back-1", "true", check=False).returncode != 0
+    vpc.cloud("compute.v1.InstanceService.Update", instance_id=ident, **wanted)
     vpc.cloud("compute.v1.InstanceService.Start", instance_id=ident)
     kept = wait_for("back-1", lambda: vpc.ssh("back-1", "sudo cat /root/kept", check=False).stdout, 30)
-    assert kept.strip() == "kept"
+    assert kept.strip() == "kept" and memory_limit(ident) == GB
+
+
+def memory_limit(instance: str) -> int:
+    """What the kernel gives the machine, in bytes."""
+    pid = shell.podman("inspect", "--format", "{{.State.Pid}}", PLACE.container(instance)).strip()
+    groups = [line.split(":") for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
+    own = next(path for *_, path in groups if "/libpod-" in path)
+    own = re.search(r".*?/libpod-[0-9a-f]+", own)[0]
+    files = (Path(f"/sys/fs/cgroup/memory{own}/memory.limit_in_bytes"), Path(f"/sys/fs/cgroup{own}/memory.max"))
+    return int(next(file for file in files if file.exists()).read_text())
 
 
 def test_a_forward_leads_in_from_loopback_and_its_end_closes_it(vpc):

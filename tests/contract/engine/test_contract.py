@@ -24,9 +24,11 @@ def test_life(engine: Engine, kind: str):
         life.change()
         life.clear()
         life.refuse()
+        life.rename()
         life.delete()
     finally:
-        engine.stack([{kind: life.identity}], "absent")
+        for identity in (life.identity, life.first):
+            engine.stack([{kind: identity}], "absent")
         engine.demolish(life.needs)
 
 
@@ -39,6 +41,7 @@ class Life:
         self.needs, self.whole = self.case.get("needs", []), self.case["create"]
         keys = [n for n, b in engine.session.bound(kind_of(kind)).items() if b.field.key]
         self.identity = {n: v for n, v in self.whole.items() if n in keys}
+        self.first = self.identity
         self.noun = kind_of(kind).noun
 
     def apply(self, values: dict, **how: object) -> dict:
@@ -103,6 +106,19 @@ class Life:
             with pytest.raises(Fail) as error:
                 self.apply({**self.identity, **wrong["set"]})
             assert wrong["says"] in str(error.value)
+
+    def rename(self) -> None:
+        """In place: it stays the same one; either name finds it to delete."""
+        if not kind_of(self.kind).backend(None, kind_of(self.kind), {}).renameable():
+            return
+        before = self.apply(self.identity, state="info")[self.noun]["id"]
+        old, new = self.identity["name"], f"{self.identity['name']}-2"
+        done = self.both({**self.identity, "name": new, "renamed_from": old})
+        assert (done["diff"]["before"], done["diff"]["after"]) == ({"name": old}, {"name": new})
+        assert done[self.noun]["id"] == before
+        gone = self.apply({**self.identity, "name": f"{new}-3", "renamed_from": new}, check=True, state="absent")
+        assert gone["changed"]
+        self.identity = {**self.identity, "name": new}
 
     def delete(self) -> None:
         would = self.apply(self.identity, check=True, state="absent")

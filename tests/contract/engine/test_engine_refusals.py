@@ -34,6 +34,10 @@ def no_credentials(monkeypatch):
             "vpc_subnet a: there is no option netwrok (did you mean network?)",
         ),
         ([{"vpc_network": {}}], "vpc_network: missing required arguments: name"),
+        (
+            [{"vpc_network": {"name": "a"}}, {"vpc_network": {"name": "b", "renamed_from": "a"}}],
+            "vpc_network b: renamed_from: a is declared too, as entry 1: take one of the two out",
+        ),
         ([{"vpc_subnet": SUBNET}, {"vpc_subnet": SUBNET}], "vpc_subnet a is declared twice, as entry 1 and entry 2"),
         ([{"compute_instance": {"name": "a", "memory": "lots"}}], "compute_instance a: argument 'memory'"),
     ],

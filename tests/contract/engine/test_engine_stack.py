@@ -49,6 +49,29 @@ def test_security_groups_that_name_each_other(engine):
     lives(engine, [group("one", "two"), group("two", "three"), group("three", "one"), NETWORK[0]])
 
 
+def test_a_group_that_names_itself_gets_that_rule_when_it_is_there(engine):
+    lives(engine, [group("alone", "alone"), NETWORK[0]])
+
+
+def test_a_renamed_network_keeps_what_is_in_it(engine):
+    engine.build(NETWORK)
+    renamed = [
+        {"vpc_network": {"name": "wide", "renamed_from": "main"}},
+        {"vpc_subnet": {**NETWORK[1]["vpc_subnet"], "network": "wide"}},
+    ]
+    try:
+        planned, done, again = engine.stack(renamed, check=True), engine.stack(renamed), engine.stack(renamed)
+        assert [[r["changed"] for r in results] for results in (planned, done, again)] == [
+            [True, False],
+            [True, False],
+            [False, False],
+        ]
+        assert not [r for r in (*planned, *done, *again) if r["missing"]]
+    finally:
+        engine.demolish(renamed)
+        engine.demolish(NETWORK)
+
+
 def test_an_owner_with_permissions_on_the_database_it_owns(engine):
     user = {"cluster": "pg", "name": "app", "password": "long-enough-1", "permissions": [{"database": "data"}]}
     database = {"cluster": "pg", "name": "data", "owner": "app"}

@@ -53,6 +53,8 @@ def argument_spec(backend: Any) -> dict[str, Any]:
         "allow_stopping": any(b.field.stops for b in bound.values()),
         "update_secrets": any(has_secret(b) for b in walk(bound)),
     }
+    if backend.renameable():
+        spec["renamed_from"] = {"type": "str"}
     return spec | {n: {"type": "bool", "default": False} for n, wanted in engine_options.items() if wanted}
 
 
@@ -116,6 +118,20 @@ def read_all(declarations: list, resources: list, session: Any, state: str = "pr
         seen[same] = place
         secrets |= hidden
         items.append((resource, params))
+    wrong += still_declared(items, seen, session)
     if wrong:
         raise Fail("; ".join(wrong))
     return items, secrets
+
+
+def still_declared(items: list, seen: dict[tuple, int], session: Any) -> list[str]:
+    """A message for each declaration that is renamed from the name of another one; `seen` is where each of them is."""
+    wrong = []
+    for resource, params in items:
+        old = params.get("renamed_from")
+        keys = [n for n, b in session.bound(resource).items() if b.field.key]
+        place = seen.get((resource.kind, *(str(old if n == "name" else params.get(n)) for n in keys)))
+        if old and place:
+            name = label(resource, params, keys)
+            wrong.append(f"{name}: renamed_from: {old} is declared too, as entry {place}: take one of the two out")
+    return wrong

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .declaration import SELF, Fail, Field, Ref, Resource, Unknown, has_secret
+from .declaration import SELF, Fail, Field, Ref, Resource, Unknown, has_secret, references
 from .options import label
 from .values import plain, same, show
 
@@ -20,6 +20,7 @@ class Plan:
 
     have: dict | None
     wanted: dict[str, Any]
+    postponed: list[str] = field(default_factory=list)  # they name the resource itself, which has to exist for that
     secrets: dict[str, tuple] = field(default_factory=dict)  # option -> where its value is kept
     changed: list[str] = field(default_factory=list)
     frozen: list[str] = field(default_factory=list)  # changed, and only a new one can have it
@@ -50,6 +51,13 @@ def difference(before: dict, after: dict) -> dict[str, dict]:
     return {"before": before, "after": after}
 
 
+def names_itself(bound: Any, value: Any, name: str) -> bool:
+    """Whether an option's value refers to the very resource that has it."""
+    return any(
+        f.target is SELF and to == name for f, to, _ in references({bound.field.name: bound}, {bound.field.name: value})
+    )
+
+
 class Run:
     """One resource brought to its state, once."""
 
@@ -58,6 +66,7 @@ class Run:
         self.session, self.check, self.state = session, check, params["state"]
         self.names: dict[Any, str] = {}  # id -> the name that the user gave
         self.missing: set[str] = set()  # references that do not exist yet
+        self.renames = False  # it was found under the name in renamed_from
 
     def run(self) -> dict[str, Any]:
         have = self.find()
@@ -69,6 +78,10 @@ class Run:
         self.refuse(plan)
         if not self.check:
             self.carry_out(plan)
+            if plan.postponed:
+                self.carry_out(self.plan(self.backend.have()))
+        elif self.renames:  # so that what refers to the new name finds it
+            self.session.remember(self.backend)
         changed = plan.have is None or bool(plan.changed)
         return self.result(changed, plan.diff, plan.have is not None or not self.check)
 
@@ -76,11 +89,23 @@ class Run:
         """What is there now; None where it, or what it lives in, does not exist."""
         keys = {n: plain(b, self.params[n] or "", self.resolve) for n, b in self.bound.items() if b.field.key}
         self.backend.keys = keys
-        return None if any(isinstance(v, Unknown) for v in keys.values()) else self.backend.find()
+        if any(isinstance(v, Unknown) for v in keys.values()):
+            return None
+        have, old = self.backend.find(), self.params.get("renamed_from")
+        if have is None and old:
+            self.backend.keys = {**keys, "name": old}
+            have = self.backend.find()
+            self.renames = have is not None
+            self.backend.keys = {**self.backend.keys, "name": keys["name"]}
+        return have
 
     def resolve(self, f: Field, name: str) -> Any:
         """The id (or other value) of what a reference names."""
         target = self.backend.resource if f.target is SELF else f.target
+        if f.target is SELF and name == self.params.get("name"):
+            own = self.backend.id or Unknown(f"{target.kind} {name}")
+            self.names[own] = name
+            return own
         scope = {k: v for k, v in self.backend.keys.items() if target.parent is not None and k == target.parent.name}
         got = self.session.resolve(target, {**scope, "name": name}, f.take)
         if got is None:
@@ -110,6 +135,8 @@ class Run:
             if f"{n}_secret" in plan.wanted:
                 place = plan.wanted.pop(f"{n}_secret")
                 plan.secrets[n] = place["secret"], place["key"]
+        if self.renames:
+            plan.wanted["name"] = self.backend.keys["name"]
         if have is not None:
             self.backend.examine(plan.wanted, have)
         self.label_it(plan)
@@ -170,10 +197,14 @@ class Run:
             self.backend.delete()
             self.session.forget(self.backend)
         if plan.creates:
-            self.backend.create({**self.defaults(), **wanted})
+            plan.postponed = [
+                n for n in wanted if names_itself(self.bound[n], self.params.get(n), self.params.get("name"))
+            ]
+            self.backend.create({**self.defaults(), **{n: v for n, v in wanted.items() if n not in plan.postponed}})
         elif plan.changed:
             self.backend.update(wanted, plan.changed, stop=bool(plan.stopping))
         self.session.remember(self.backend)
+        self.renames = False
 
     def remove(self, have: dict | None) -> dict[str, Any]:
         if have is None:

@@ -71,7 +71,7 @@ class Yandex:
     def request(self, method: str, **values: Any) -> Any:
         """A request with the identity filled in: <noun>_id, <noun>_name and whatever else is a key."""
         message, noun = new(self.methods[method].input_type), self.resource.noun
-        known = {f"{noun}_id": self.id, f"{noun}_name": self.keys.get("name", "")}
+        known = {self.resource.id_field: self.id, f"{noun}_name": self.keys.get("name", "")}
         for n, v in self.keys.items():
             known[(n in self.bound and self.bound[n].field.path) or n] = v
         for n, v in {**known, **values}.items():
@@ -94,7 +94,7 @@ class Yandex:
         """The plain values of what is there, or None."""
         if "folder" in self.keys and not self.keys["folder"]:
             self.keys["folder"] = self.session.need_folder()
-        if f"{self.resource.noun}_id" not in self.methods["Get"].input_type.fields_by_name:
+        if self.resource.id_field not in self.methods["Get"].input_type.fields_by_name:
             return self.look()
         row = self.find_by_name()
         if row is None:
@@ -156,7 +156,7 @@ class Yandex:
     def name_of(self, ident: str) -> str:
         """The name of what has this id; empty where that is gone, or where ids are names anyway."""
         self.id = ident
-        if f"{self.resource.noun}_id" not in self.methods["Get"].input_type.fields_by_name:
+        if self.resource.id_field not in self.methods["Get"].input_type.fields_by_name:
             return ""
         found = self.call("Get", self.request("Get"))
         return found.name if found is not None else ""
@@ -164,6 +164,12 @@ class Yandex:
     def status(self) -> str:
         f = self.raw.DESCRIPTOR.fields_by_name.get("status")
         return f.enum_type.values_by_number[self.raw.status].name if f else ""
+
+    def renameable(self) -> bool:
+        """Whether its name can change: it is known by an id, and an update takes a new name."""
+        name = self.bound.get("name")
+        by_id = self.resource.id_field in self.methods["Get"].input_type.fields_by_name
+        return bool(by_id and name and name.field.path in ("", "name") and name.where.get("update"))
 
     def running(self) -> bool:
         return "Stop" in self.methods and self.status() == "RUNNING"
@@ -178,7 +184,7 @@ class Yandex:
     # ---- change ----
     def create(self, wanted: dict) -> None:
         answer = self.call("Create", self.fill(self.request("Create"), wanted))
-        if f"{self.resource.noun}_id" in self.methods["Get"].input_type.fields_by_name:
+        if self.resource.id_field in self.methods["Get"].input_type.fields_by_name:
             made = new(self.methods["Get"].output_type)
             answer.response.Unpack(made)
             self.id = made.id

@@ -57,7 +57,7 @@ options:
         required: true
   generate:
     description:
-      - The cloud makes the value itself, once, and nobody else has seen it.
+      - The cloud makes the value itself, once, and nobody else has seen it; anew with O(update_secrets).
     type: dict
     suboptions:
       key:
@@ -105,6 +105,10 @@ options:
       - absent
       - info
     default: present
+  renamed_from:
+    description:
+      - 'The name that it had before: where nothing has the new name yet, this one is renamed in place.'
+    type: str
   update_secrets:
     description:
       - Send secrets to an existing resource too; they are never compared.

@@ -143,6 +143,10 @@ options:
       - absent
       - info
     default: present
+  renamed_from:
+    description:
+      - 'The name that it had before: where nothing has the new name yet, this one is renamed in place.'
+    type: str
   replace:
     description:
       - Delete it and create it again where an option that cannot be changed differs.

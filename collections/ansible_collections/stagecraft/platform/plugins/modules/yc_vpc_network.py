@@ -43,6 +43,10 @@ options:
       - absent
       - info
     default: present
+  renamed_from:
+    description:
+      - 'The name that it had before: where nothing has the new name yet, this one is renamed in place.'
+    type: str
   stage_labels:
     description: Labels that are kept beside O(labels), such as C(stagecraft-stage).
     type: dict
