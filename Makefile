@@ -2,11 +2,12 @@
 .DEFAULT_GOAL := help
 STAGE ?=
 HOST ?=
+WHAT ?=
 ARGS ?=
 PY := .venv/bin/python
 RUN := .venv/bin/stagecraft
 
-.PHONY: help setup system rehearse apply verify destroy down status shell test test-fast modules lock
+.PHONY: help setup system rehearse apply verify destroy rotate down status shell test test-fast modules lock
 
 help: ## Show this
 	@echo "Stagecraft: make <target> [STAGE=partners] [HOST=backend-1] [ARGS='--where cloud']"
@@ -31,6 +32,9 @@ verify: .venv/.ready ## Check STAGE by talking to it
 
 destroy: .venv/.ready ## Take STAGE down and prove that nothing is left
 	@$(RUN) destroy "$(STAGE)" $(ARGS)
+
+rotate: .venv/.ready ## Make secrets of STAGE anew while it serves: WHAT=ca, api-keys, ...
+	@$(RUN) rotate "$(STAGE)" "$(WHAT)"
 
 down: .venv/.ready ## Remove a rehearsal of STAGE, even a broken one
 	@$(RUN) down "$(STAGE)"

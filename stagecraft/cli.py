@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from rehearsal import environment
 from rehearsal.world import WorldError
-from stagecraft import __version__, playbooks, testing
+from stagecraft import __version__, playbooks, rotation, testing
 from stagecraft import rehearse as rehearsals
 from stagecraft.stages import ROOT, Refused, names, stage
 from stagecraft.target import Target, target_of
@@ -25,6 +25,7 @@ app = typer.Typer(
 console = Console(highlight=False)
 
 StageName = Annotated[str, typer.Argument(help="The stage: an inventory under inventories/.", show_default=False)]
+What = Annotated[str, typer.Argument(help="What the stage declares under `rotations`, such as ca.", show_default=False)]
 Where = Annotated[str | None, typer.Option(help="rehearsal or cloud; by default the rehearsal if one is up.")]
 
 
@@ -87,6 +88,16 @@ def destroy(name: StageName = "", where: Where = None, confirm: str = "") -> Non
     if confirm != name:
         raise Refused(f"Not destroyed: say --confirm {name} to delete the stage and its data in {target.where}.", 2)
     console.print(rehearsals.destroy(target.stage, target, console, confirm), soft_wrap=True)
+
+
+@app.command()
+def rotate(name: StageName = "", what: What = "", where: Where = None) -> None:
+    """Make secrets anew without a failed request: `rotate partners ca`. Run the same again after an interruption."""
+    rotation.check(stage(name), what)
+    target = target_of(stage(name), where)
+    announce(target)
+    steps, seconds = rotation.rotate(target, what, console)
+    console.print(f"{name}: {what} rotated in {seconds:.0f}s, {steps} {'step' if steps == 1 else 'steps'}")
 
 
 @app.command()

@@ -6,6 +6,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ansible_runner
 from rich.console import Console
@@ -25,6 +26,7 @@ class Outcome:
     changed: int
     hosts: tuple[str, ...]
     log: Path
+    told: dict[str, Any]  # what the playbook said with set_stats
 
 
 def log_file(target: Target, playbook: str) -> Path:
@@ -59,7 +61,7 @@ def run(
         raise Refused(failure(target, playbook, progress, log))
     changed = sum(progress.stats.get("changed", {}).values())
     hosts = tuple(sorted(h for h in progress.stats.get("ok", {}) if h != CONTROLLER))
-    return Outcome(time.monotonic() - started, changed, hosts, log)
+    return Outcome(time.monotonic() - started, changed, hosts, log, progress.told)
 
 
 def overlay(environment: dict[str, str]) -> dict[str, object]:

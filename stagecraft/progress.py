@@ -37,6 +37,7 @@ class Progress:
         self.play: Play | None = None
         self.failures: list[tuple[str, str, str]] = []
         self.stats: dict[str, dict[str, int]] = {}
+        self.told: dict[str, Any] = {}  # what the playbook said with set_stats
         self.task, self.hosts = "", set[str]()
         self.status: Status | None = None
         self.spoke = time.monotonic()
@@ -100,6 +101,7 @@ class Progress:
                 self.failed(data)
             case "playbook_on_stats":
                 self.stats = {kind: data.get(kind, {}) for kind in ("ok", "changed", "failures", "dark")}
+                self.told = data.get("artifact_data") or {}
             case "verbose":
                 self.resource_lines(event.get("stdout", ""))
         return True

@@ -7,7 +7,6 @@ import json
 import subprocess
 
 import pytest
-from ansible_collections.stagecraft.platform.plugins.filter.stage import trusted
 from ansible_collections.stagecraft.platform.plugins.module_utils import rotation
 from ansible_collections.stagecraft.platform.plugins.module_utils.declaration import Fail
 from ansible_collections.stagecraft.platform.plugins.module_utils.yandex import SECRET
@@ -54,8 +53,8 @@ def test_an_authority_is_rotated_in_three_steps_and_every_certificate_is_trusted
     for step, rotating in ((1, ["rotated-ca"]), (2, ["rotated-ca"]), (3, [])):
         entries, _, answer = store("rotated-ca")
         assert answer["rotating"] == rotating, step
-        bundle = list(trusted(entries["rotated-ca"], "certificate").values())
-        before = list(trusted(seen[-1]["rotated-ca"], "certificate").values())
+        bundle = list(rotation.trusted(entries["rotated-ca"], "certificate").values())
+        before = list(rotation.trusted(seen[-1]["rotated-ca"], "certificate").values())
         assert accepted(entries["rotated-leaf"], before, tmp_path), (
             "a client that has not converged yet refuses the new leaf"
         )
@@ -75,7 +74,7 @@ def test_an_ssh_key_is_trusted_before_it_is_used_and_for_a_while_after(store):
     for rotate in ([], *[["rotated-ssh"]] * 3):
         entries = store(*rotate)[0]["rotated-ssh"]
         used.append(entries["public_key"])
-        let_in.append(set(trusted(entries, "public_key").values()))
+        let_in.append(set(rotation.trusted(entries, "public_key").values()))
     assert used[0] == used[1] != used[2] == used[3]
     assert [len(keys) for keys in let_in] == [1, 2, 2, 1]
     assert all({before, after} <= keys for before, after, keys in zip(used, used[1:3], let_in[1:3], strict=False))

@@ -34,6 +34,7 @@ class ActionModule(CloudAction):
         return {
             "changed": bool(changed),
             "public": answer["public"],
+            "trusted": answer["trusted"],
             "rotating": answer["rotating"],
             "diff": [{"before": "", "after": f"{row['item']}: {row['why']}\n"} for row in changed],
         }

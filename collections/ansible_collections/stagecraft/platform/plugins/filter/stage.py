@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.stagecraft.platform.plugins.module_utils.rotation import trusted
 
 DOCUMENTATION = r"""
 name: stage
@@ -10,7 +11,8 @@ short_description: Expand a stage's machines
 description:
   - C(machine_names), C(instances), C(machine_records) and C(certificate) turn the declaration of a stage's machines by role
     into what M(stagecraft.platform.yc_stack) applies.
-  - C(machine_facts) and C(trusted) say what others need to know of a machine and of a key that may be in rotation.
+  - C(machine_facts) and C(trusted) say what others need to know of a machine and of a key that may be in rotation;
+    C(rotated) marks the declarations to which a secret that is made anew matters.
 author: Stagecraft
 """
 
@@ -92,15 +94,21 @@ def machine_facts(variables):
     }
 
 
-def trusted(secret, entry):
-    """What others have to trust of a stored key, by its part in a rotation: {current, next, previous}, those that exist.
+def rotated(declared, secrets):
+    """Declarations, those among them that are or use one of these secrets with C(update_secrets).
 
-    `entry` is the public one, C(certificate) or C(public_key)."""
-    parts = {"current": entry, "next": f"next_{entry}", "previous": f"previous_{entry}"}
-    return {part: secret[name] for part, name in parts.items() if secret.get(name)}
+    By name, they are secrets; in a list, each may have options that end in C(_secret) and name one."""
+    if isinstance(declared, dict):
+        return {n: {**(one or {}), "update_secrets": True} if n in secrets else one for n, one in declared.items()}
+    return [{**one, "update_secrets": True} if uses(one) & set(secrets) else one for one in declared]
 
 
-FILTERS = (machine_names, instances, machine_records, certificate, machine_facts, trusted)
+def uses(declaration):
+    """The names of the secrets whose values a declaration takes."""
+    return {place["secret"] for option, place in declaration.items() if option.endswith("_secret")}
+
+
+FILTERS = (machine_names, instances, machine_records, certificate, machine_facts, rotated, trusted)
 
 
 class FilterModule:

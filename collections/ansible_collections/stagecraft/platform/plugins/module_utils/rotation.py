@@ -33,6 +33,15 @@ def in_progress(entries):
     return UNTIL not in entries and plain(entries) != entries
 
 
+def trusted(entries, name):
+    """What others have to trust of a stored pair, by its part in a rotation: {current, next, previous}, those that exist.
+
+    `name` is the public entry, `certificate` or `public_key`.
+    """
+    parts = {"current": name, "next": NEXT + name, "previous": PREVIOUS + name}
+    return {part: entries[place] for part, place in parts.items() if entries.get(place)}
+
+
 def pair_step(entries, make):
     """The next of three steps for a pair that others trust, an SSH key or a CA: new entries, and why.
 

@@ -62,6 +62,10 @@ public:
   description: The public key or the certificate of each key, by its name.
   type: dict
   returned: success
+trusted:
+  description: The public keys or certificates that others have to trust, by name; more than one while it is rotated.
+  type: dict
+  returned: success
 rotating:
   description: The names of the keys whose rotation has begun and wants another step.
   type: list

@@ -23,7 +23,9 @@ WORKERS = 16
 def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     """Make, renew and rotate the declared keys.
 
-    Returns `results` as the stack does; `public`, what may be shown of each; `rotating`, those that want another step."""
+    Returns `results` as the stack does; `public`, what may be shown of each; `trusted`, the public parts that others have to
+    trust in a rotation too; `rotating`, those that want another step.
+    """
     answers.hide(hidden(request["connection"]))
     session = Session.from_options(request["connection"] | {"stage_labels": request["labels"]})
     declared = request["keys"]
@@ -38,6 +40,11 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     return {
         "results": results,
         "public": {n: entries[n][PUBLIC[k["kind"]]] for n, k in declared.items() if k["kind"] in PUBLIC},
+        "trusted": {
+            n: list(rotation.trusted(entries[n], PUBLIC[k["kind"]]).values())
+            for n, k in declared.items()
+            if k["kind"] in PUBLIC
+        },
         "rotating": [n for n, stored_now in entries.items() if rotation.in_progress(stored_now)],
     }
 

@@ -1,0 +1,34 @@
+"""Secrets made anew, by as many runs of the stage's playbook as it takes."""
+
+from __future__ import annotations
+
+import yaml
+from rich.console import Console
+
+from stagecraft import playbooks
+from stagecraft.stages import Refused, Stage
+from stagecraft.target import Target
+
+MOST = 4  # runs: no rotation has more steps, so something else is wrong
+
+
+def check(stage: Stage, what: str) -> None:
+    """Raises Refused where the stage's inventory declares no such rotation."""
+    declared = yaml.safe_load((stage.inventory / "group_vars" / "all" / "secrets.yml").read_text())
+    if what not in (known := sorted(declared.get("rotations", {}))):
+        raise Refused(f"{stage.name} cannot rotate {what or 'nothing'}. Say one of: {', '.join(known)}.", 2)
+
+
+def rotate(target: Target, what: str, console: Console) -> tuple[int, float]:
+    """Rotate one kind of secret of a stage; returns the runs that it took, and seconds. Raises Refused where a run fails.
+
+    A rotation is kept in the secret store step by step, so that the next run goes on where one was interrupted.
+    """
+    seconds = 0.0
+    for step in range(1, MOST + 1):
+        console.print(f"[bold]Rotate {what}, step {step}")
+        outcome = playbooks.run(target, target.stage.playbook, console, {"rotate": what})
+        seconds += outcome.seconds
+        if not outcome.told.get("rotating"):
+            return step, seconds
+    raise Refused(f"{target.stage.name}: {what} is still in rotation after {MOST} runs; see {outcome.log}.")
