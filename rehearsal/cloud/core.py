@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from yandex.cloud.operation.operation_pb2 import Operation
 
-from rehearsal.cloud import descriptors
+from rehearsal.cloud import descriptors, roles
 from rehearsal.cloud.descriptors import is_map, new, short
 from rehearsal.cloud.errors import ApiError, Code, code_of, invalid, not_found
 from rehearsal.cloud.faults import Faults
@@ -19,6 +20,7 @@ from rehearsal.cloud.identity import ANYBODY, Identity
 from rehearsal.cloud.journal import Journal
 from rehearsal.cloud.kind import Kind
 from rehearsal.cloud.operations import Operations
+from rehearsal.cloud.quotas import Quotas
 from rehearsal.cloud.service import Call, Service
 from rehearsal.cloud.store import Facts, Row, Store
 from rehearsal.cloud.validation import validate
@@ -53,6 +55,8 @@ REFERENCES = {
     "service_account_id": "iam.v1.ServiceAccount",
     "image_id": "compute.v1.Image",
     "disk_id": "compute.v1.Disk",
+    "disk_ids": "compute.v1.Disk",
+    "snapshot_id": "compute.v1.Snapshot",
     "instance_id": "compute.v1.Instance",
     "dns_zone_id": "dns.v1.DnsZone",
     "secret_id": "lockbox.v1.Secret",
@@ -64,18 +68,23 @@ REFERENCES = {
 class Cloud:
     """Everything that the emulated cloud knows. Its methods may be called from any thread."""
 
-    def __init__(self, store: Store, journal: Journal, identity: Identity, world: World, delay: float) -> None:
+    def __init__(
+        self, store: Store, journal: Journal, identity: Identity, world: World, delay: float, *, quotas: bool = False
+    ) -> None:
         self.store = store
         self.journal = journal
         self.identity = identity
         self.world = world
         self.delay = delay  # seconds that every operation takes before its work begins
+        self.lag = 0.0  # seconds for which Get and List do not show what was made
+        self.quotas = Quotas(store, published=quotas)
         self.faults = Faults()
         self.operations = Operations(self)
         self.address = ""
         self.cloud_id = self.folder_id = ""
         self.services: dict[str, Service] = {}
         self.kinds: dict[str, Kind] = {}
+        self._unseen: dict[tuple[str, str], float] = {}  # what Get and List do not show yet, and until when
         self._sync = threading.Lock()
         self._asked = self._synced = 0
         for name in SERVICES:
@@ -111,6 +120,14 @@ class Cloud:
     def secret(self, api: str, ident: str) -> bytes | None:
         """A secret kept for a resource: a user's password, an access key's secret."""
         return self.store.secret(api, ident)
+
+    def made(self, api: str, ident: str) -> None:
+        """Something new is kept from Get and List for a moment, as an eventually consistent service does."""
+        if self.lag:
+            self._unseen[api, ident] = time.monotonic() + self.lag
+
+    def unseen(self, api: str, ident: str) -> bool:
+        return self._unseen.get((api, ident), 0) > time.monotonic()
 
     def sync_network(self) -> None:
         """Have the World follow the network. Callers that come while it works share the next round."""
@@ -150,13 +167,14 @@ class Cloud:
 
     def places(self, request: Message) -> list[str]:
         """Where a role may be bound that lets somebody make this request: the resource, its folder, the cloud."""
-        folder = getattr(request, "folder_id", "")
+        folder, known = getattr(request, "folder_id", ""), False
         named = [v for f, v in request.ListFields() if f.name in ("resource_id", "name") or f.name.endswith("_id")]
         named = [v for v in named if isinstance(v, str)]
-        for ident in [] if folder else named:
-            rows = self.store.rows("id = ?", ident)
-            folder = folder or next((row.folder for row in rows), "")
-        return [*named, folder or self.folder_id, self.cloud_id]
+        for row in [] if folder else [row for ident in named for row in self.store.rows("id = ?", ident)]:
+            folder, known = folder or row.folder, True
+        if not folder and not known:  # about nothing that there is: whoever may do it here is told so
+            folder = self.folder_id
+        return [*named, *filter(None, (folder,)), self.cloud_id]
 
     # ---- the way of a call ----
     def method(self, name: str) -> MethodDescriptor:
@@ -178,15 +196,36 @@ class Cloud:
             answer = self._replay(call)
             if answer is None:
                 self._authorize(service, call)
-                answer = service.handle(call)
+                with self.quotas.guard(self, call.name):
+                    answer = service.handle(call)
                 self._remember(call, answer)
         self._afterwards(call)
         self._fault(name, "lose")
         return answer
 
     def _authorize(self, service: Service, call: Call) -> None:
-        if call.name not in ANYBODY and getattr(call.request, "folder_id", "") != IMAGES:
-            self.identity.authorize(call.principal, call.name, *service.places(call))
+        """Raise PERMISSION_DENIED unless the caller may do this, and may use what the request names of other services."""
+        wanted = roles.verb(call.name)
+        if call.name in ANYBODY or (wanted == "read" and getattr(call.request, "folder_id", "") == IMAGES):
+            return
+        self.identity.authorize(call.principal, service.guarded(call), wanted, *service.places(call))
+        if wanted != "read":
+            for other, use, ident in self._used(call.request, service.name.split(".")[0]):
+                folder = next((row.folder for row in self.store.rows("id = ?", ident)), self.folder_id)
+                if folder != IMAGES:
+                    self.identity.authorize(call.principal, other, use, *filter(None, (ident, folder, self.cloud_id)))
+
+    def _used(self, message: Message, package: str) -> Iterator[tuple[str, str, str]]:
+        """(service, verb, id) of what a request needs of other parts of the API; the id is '' where there is none."""
+        for field, value in message.ListFields():
+            api = REFERENCES.get(field.name, "")
+            for item in value if field.is_repeated and not is_map(field) else [value]:
+                if field.name == "one_to_one_nat_spec":
+                    yield "vpc.v1.AddressService", "public", ""
+                elif field.message_type and not is_map(field):
+                    yield from self._used(item, package)
+                elif api and item and api.split(".")[0] not in (package, "resourcemanager"):
+                    yield f"{api}Service", "use", item
 
     def _afterwards(self, call: Call) -> None:
         """What a call does without the lock: start its operation, reach into the World."""

@@ -100,9 +100,9 @@ class Instance(Bound, Kind):
             if disk.instance_ids:
                 raise refused(f"Disk {disk.id} is attached to instance {disk.instance_ids[0]}")
             if disk.zone_id != instance.zone_id:
-                raise invalid(f"boot_disk_spec: disk {disk.id} is in {disk.zone_id}, not in {instance.zone_id}")
+                raise invalid(f"disk_id: disk {disk.id} is in {disk.zone_id}, not in {instance.zone_id}")
         else:
-            raise invalid("boot_disk_spec.disk: one of disk_spec, disk_id is required")
+            raise invalid("disk: one of disk_spec, disk_id is required")
         disk.instance_ids.append(instance.id)
         kind.save(call.cloud, disk)
         attached.mode, attached.auto_delete, attached.disk_id = (
@@ -111,6 +111,9 @@ class Instance(Bound, Kind):
             disk.id,
         )
         attached.device_name = spec.device_name or disk.id
+        names = [d.device_name for d in (instance.boot_disk, *instance.secondary_disks)]
+        if len(set(names)) < len(names):
+            raise invalid(f"device_name: instance {instance.id} has a disk {attached.device_name} already")
 
     # ---- reading ----
     def view(self, cloud: Cloud, resource: Message, request: Message) -> Message:
@@ -199,6 +202,30 @@ class Instance(Bound, Kind):
         self.save(call.cloud, instance)
         return call.operation(self, instance, verb, before=before)
 
+    # ---- disks ----
+    def attach_disk(self, call: Call, request: Message) -> Message:
+        instance, before = self._taken(call, request)
+        call.cloud.check_references(request)
+        if instance.status not in (instance.RUNNING, instance.STOPPED):
+            raise refused(f"Instance {instance.id} is {instance.Status.Name(instance.status)}")
+        self._disk(call, instance, request.attached_disk_spec, instance.secondary_disks.add())
+        return self._changed(call, instance, before)
+
+    def detach_disk(self, call: Call, request: Message) -> Message:
+        """By the disk's id or by the name of its device; the boot disk stays."""
+        instance, before = self._taken(call, request)
+        wanted = request.disk_id or request.device_name
+        found = next((d for d in instance.secondary_disks if wanted in (d.disk_id, d.device_name)), None)
+        if wanted in (instance.boot_disk.disk_id, instance.boot_disk.device_name):
+            raise refused(f"Disk {wanted} is the boot disk of instance {instance.id} and cannot be detached")
+        if found is None:
+            raise not_found("AttachedDisk", wanted)
+        disk = call.cloud.get(DISK, found.disk_id)
+        instance.secondary_disks.remove(found)
+        disk.instance_ids.remove(instance.id)
+        call.cloud.kind(DISK).save(call.cloud, disk)
+        return self._changed(call, instance, before)
+
     # ---- power ----
     def _power(self, call: Call, request: Message, verb: str, needs: str, busy: str) -> Message:
         instance, before = self._taken(call, request)
@@ -233,6 +260,18 @@ class Instance(Bound, Kind):
 
     def work_delete(self, cloud: Cloud, instance: Message, job: Job) -> None:
         cloud.world.delete_instance(cloud, instance)
+
+    def undo(self, cloud: Cloud, job: Job) -> None:
+        """Disks say again who has them: attaching or detaching one may be what failed."""
+        super().undo(cloud, job)
+        with cloud.store.transaction():
+            holders = {d.disk_id: i.id for i in cloud.all(self.api) for d in (i.boot_disk, *i.secondary_disks)}
+            for disk in cloud.all(DISK):
+                holder = [holders[disk.id]] if disk.id in holders else []
+                if list(disk.instance_ids) != holder:
+                    del disk.instance_ids[:]
+                    disk.instance_ids.extend(holder)
+                    cloud.kind(DISK).save(cloud, disk)
 
     def drop(self, cloud: Cloud, ident: str) -> None:
         """Disks go with the instance where it was said so; the others are free again."""

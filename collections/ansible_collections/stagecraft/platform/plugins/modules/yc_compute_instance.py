@@ -73,9 +73,8 @@ options:
     type: str
   disk_size:
     description:
-      - Size of the disk, specified in bytes.
+      - Size of the boot disk; it can only grow, also while the machine runs.
       - Needed at creation.
-      - Cannot be changed later.
       - A size such as C(20GB).
     type: bytes
   disk_type:
@@ -90,6 +89,33 @@ options:
       - Cannot be changed later.
       - When not set at creation, V(True).
     type: bool
+  secondary_disks:
+    description:
+      - Disks beside the boot disk; they are attached and detached while it runs.
+    type: list
+    elements: dict
+    suboptions:
+      disk:
+        description:
+          - Name of the disk.
+        type: str
+        required: true
+      device_name:
+        description:
+          - The disk is C(/dev/disk/by-id/virtio-<device_name>) in the machine; its id when not set.
+        type: str
+      mode:
+        description:
+          - The mode in which to attach this disk.
+          - When not set at creation, V(read_write).
+        type: str
+        choices:
+          - read_only
+          - read_write
+      auto_delete:
+        description:
+          - Delete it with the machine.
+        type: bool
   network_interfaces:
     description:
       - Its network interfaces; of an instance that exists the security groups and the public address can change.

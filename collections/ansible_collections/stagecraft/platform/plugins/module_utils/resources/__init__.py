@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..declaration import Resource
 from . import (
     yandex_compute,
+    yandex_disks,
     yandex_dns,
     yandex_iam,
     yandex_lockbox,
@@ -13,6 +14,15 @@ from . import (
     yandex_vpc,
 )
 
-MODULES = (yandex_vpc, yandex_iam, yandex_lockbox, yandex_storage, yandex_compute, yandex_postgresql, yandex_dns)
+MODULES = (
+    yandex_vpc,
+    yandex_iam,
+    yandex_lockbox,
+    yandex_storage,
+    yandex_disks,
+    yandex_compute,
+    yandex_postgresql,
+    yandex_dns,
+)
 # what has an example is a resource of its own; the others are there to be referred to
 ALL = list({id(r): r for m in MODULES for r in vars(m).values() if isinstance(r, Resource) and r.example}.values())

@@ -7,22 +7,12 @@ from typing import Any
 
 from yandex.cloud.compute.v1.instance_pb2 import IPV4
 
+from ..protobuf import put
 from ..values import same
 from ..yandex import Field, Ref, Resource, Yandex
+from .yandex_disks import DISK, IMAGE
 from .yandex_iam import SERVICE_ACCOUNT
 from .yandex_vpc import ADDRESS, SECURITY_GROUP, SUBNET
-
-PUBLIC_IMAGES = "standard-images"
-
-
-class Family(Yandex):
-    """An image family is found by name, in the folder of the cloud's own images, and is never made."""
-
-    def find(self) -> dict | None:
-        request = self.request("GetLatestByFamily", folder_id=PUBLIC_IMAGES, family=self.keys["name"])
-        self.raw = self.call("GetLatestByFamily", request)
-        self.id = self.raw.id if self.raw else ""
-        return {} if self.raw else None
 
 
 class Instances(Yandex):
@@ -39,11 +29,15 @@ class Instances(Yandex):
     def update(self, wanted: dict, changed: list[str], stop: bool = False) -> None:
         """What has to be stopped is stopped first, and is started last, so that it never starts with half a change."""
         power = wanted.get("power") if "power" in changed else None
-        rest = [n for n in changed if n not in ("power", "network_interfaces")]
+        rest = [n for n in changed if n not in BY_VERBS]
         if power == "stopped":
             self.switch("Stop")
         if "network_interfaces" in changed:
             self.update_interfaces(wanted["network_interfaces"], self.have()["network_interfaces"])
+        if "secondary_disks" in changed:
+            self.update_disks(wanted["secondary_disks"], self.have()["secondary_disks"])
+        if "disk_size" in changed:
+            self.grow(wanted["disk_size"])
         if rest:
             super().update(wanted, rest, stop=stop and power is None)
         elif not power:
@@ -52,7 +46,9 @@ class Instances(Yandex):
             self.switch("Start")
 
     def frozen(self, name: str, want: Any, have: Any) -> bool:
-        """Another subnet or private address is another interface; so is a different number of them."""
+        """Another subnet or private address is another interface; so is a different number of them. Disks only grow."""
+        if name == "disk_size":
+            return want < have
         if name != "network_interfaces":
             return super().frozen(name, want, have)
         parts = {n: b for n, b in self.bound[name].children.items() if n in ("subnet", "address")}
@@ -77,13 +73,34 @@ class Instances(Yandex):
                 request.one_to_one_nat_spec.ip_version = IPV4
                 self.call("AddOneToOneNat", request)
 
+    def update_disks(self, want: list[dict], have: list[dict]) -> None:
+        """Disks that leave, or come back otherwise, are detached before any is attached."""
+        bound = self.bound["secondary_disks"].one()
+        for old in have:
+            if not any(same(bound, new, old, item=True) for new in want):
+                self.call("DetachDisk", self.request("DetachDisk", disk_id=old["disk"]))
+        for new in want:
+            if not any(same(bound, new, old, item=True) for old in have):
+                request = self.request("AttachDisk")
+                for name, value in new.items():
+                    put(request.attached_disk_spec, bound.children[name], value, "write")
+                self.call("AttachDisk", request)
+
+    def grow(self, size: int) -> None:
+        """The boot disk, while it is in use."""
+        disk = Yandex(self.session, DISK, {})
+        disk.id = self.raw.boot_disk.disk_id
+        request = disk.request("Update", size=size)
+        request.update_mask.paths.append("size")
+        disk.call("Update", request)
+
     def switch(self, method: str) -> None:
         self.call(method, self.request(method))
         self.look()
 
 
-IMAGE = Resource("compute.v1.Image", backend=Family, parent=None)
-DISK = "boot_disk.disk_id:compute.v1.Disk"
+BOOT_DISK = "boot_disk.disk_id:compute.v1.Disk"
+BY_VERBS = ("power", "network_interfaces", "secondary_disks", "disk_size")
 
 INSTANCE = Resource(
     "compute.v1.Instance",
@@ -104,9 +121,32 @@ INSTANCE = Resource(
             required=True,
             create_only=True,
         ),
-        Field("disk_size", path="boot_disk.disk_spec.size", unit="size", required=True, via=DISK),
-        Field("disk_type", path="boot_disk.disk_spec.type_id", default="network-ssd", via=DISK),
+        Field(
+            "disk_size",
+            "Size of the boot disk; it can only grow, also while the machine runs.",
+            "boot_disk.disk_spec.size",
+            unit="size",
+            required=True,
+            verbs=True,
+            via=BOOT_DISK,
+        ),
+        Field("disk_type", path="boot_disk.disk_spec.type_id", default="network-ssd", via=BOOT_DISK),
         Field("auto_delete", path="boot_disk.auto_delete", default=True),
+        Field(
+            "secondary_disks",
+            "Disks beside the boot disk; they are attached and detached while it runs.",
+            verbs=True,
+            fields=(
+                Ref("disk", DISK, required=True),
+                Field(
+                    "device_name",
+                    "The disk is C(/dev/disk/by-id/virtio-<device_name>) in the machine; its id when not set.",
+                    computed=True,
+                ),
+                Field("mode", default="read_write"),
+                Field("auto_delete", "Delete it with the machine."),
+            ),
+        ),
         Field(
             "network_interfaces",
             "Its network interfaces; of an instance that exists the security groups and the public address can change.",
