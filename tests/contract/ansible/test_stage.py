@@ -142,6 +142,8 @@ def test_the_life_of_a_stage(play, cloud):
     assert {"compute_disk", "iam_folder_binding", "vpc_security_group", "storage_bucket", "lockbox_secret"} <= kinds
     assert would_go["changed"] and gone["changed"] and not again["changed"] and gone["undeclared"] == []
     assert empty["resources"] == []
+    assert empty["not_asked"]["k8s_cluster"] == "UNIMPLEMENTED"  # a service that this cloud lacks is named
+    assert not {"postgresql_cluster", "compute_disk", "vpc_subnet"} & empty["not_asked"].keys()
 
     for line in (
         "  to create  vpc_subnet private-a",

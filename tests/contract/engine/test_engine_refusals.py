@@ -146,6 +146,15 @@ def test_contradictions(tmp_path):
     assert "cannot be read" in refused(iam_token="a", root_certificates=str(tmp_path / "none.pem"))
 
 
+def test_a_machine_without_a_service_account(cloud, monkeypatch):
+    """Its metadata service answers, and has no token: what is lacking are credentials."""
+    monkeypatch.setenv("YC_METADATA_ADDR", metadata_service("", cloud))
+    said = refused()
+    assert said.startswith("no credentials: set YC_SERVICE_ACCOUNT_KEY_FILE")
+    assert "gave no token (HTTP 404): has this machine a service account?" in said
+    assert refused(auth="metadata").startswith("auth: metadata: the metadata service at")
+
+
 def test_no_folder(cloud):
     with pytest.raises(Fail, match="vpc_network main: no folder: set YC_FOLDER_ID or the option folder"):
         Engine.at(cloud, folder=None).apply("vpc_network", {"name": "main"})
@@ -164,13 +173,13 @@ def test_every_kind_of_credentials(cloud, tmp_path, monkeypatch):
 
 
 def metadata_service(token: str, cloud: object) -> str:
-    """A metadata service as a machine in the cloud has; it ends with the process."""
+    """A metadata service as a machine in the cloud has, without a token where there is no account; it ends with the
+    process."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            known = self.headers.get("Metadata-Flavor") == "Google" and self.path.endswith(
-                "/service-accounts/default/token"
-            )
+            asked = self.path.endswith("/service-accounts/default/token")
+            known = asked and bool(token) and self.headers.get("Metadata-Flavor") == "Google"
             self.send_response(200 if known else 404)
             self.end_headers()
             self.wfile.write(json.dumps({"access_token": token, "expires_in": 3600}).encode() if known else b"")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.stagecraft.platform.plugins.module_utils import module, options
+from ansible_collections.stagecraft.platform.plugins.module_utils import connection, options
 from ansible_collections.stagecraft.platform.plugins.module_utils.resources import ALL
 
 ROOT = Path(__file__).parents[3]
@@ -32,7 +32,7 @@ def test_none_is_stale():
 
 def test_the_connection_options_are_the_documented_ones():
     fragment = load(PLUGINS / "doc_fragments/connection.py").ModuleDocFragment.DOCUMENTATION
-    documented, taken = yaml.safe_load(fragment)["options"], module.connection_options()
+    documented, taken = yaml.safe_load(fragment)["options"], connection.argument_spec()
     assert set(documented) == set(taken)
     for name, spec in taken.items():
         told = {k: documented[name].get(k) for k in ("type", "default", "choices")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ansible_collections.stagecraft.platform.plugins.plugin_utils.cloud_action import CloudAction
+from ansible_collections.stagecraft.platform.plugins.plugin_utils.cloud_action import CloudAction, display
 from ansible_collections.stagecraft.platform.plugins.plugin_utils.connection import connection
 
 SHOWN = 20  # names in the message; all of them are in the result
@@ -17,8 +17,11 @@ class ActionModule(CloudAction):
     }
 
     def work(self, options):
-        rows = self._ask("folder_contents", {"connection": connection(options), "keep": options["keep"]})
-        result = {"changed": False, "resources": rows, "count": len(rows)}
+        found = self._ask("folder_contents", {"connection": connection(options), "keep": options["keep"]})
+        rows, not_asked = found["resources"], found["not_asked"]
+        if not_asked:
+            display.display(f"  not asked, because their service is not there: {', '.join(sorted(not_asked))}")
+        result = {"changed": False, "count": len(rows), **found}
         if rows and options["fail_if_any"]:
             named = [f"{row['kind']} {row['name'] or row['id']}" for row in rows[:SHOWN]]
             more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""

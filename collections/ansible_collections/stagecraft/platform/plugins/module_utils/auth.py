@@ -9,19 +9,10 @@ import urllib.request
 from dataclasses import dataclass, field
 from typing import Any
 
+from .connection import METHODS, VARIABLES
 from .declaration import Fail
 
-# option -> the environment variable behind it
-VARIABLES = {
-    "service_account_key_file": "YC_SERVICE_ACCOUNT_KEY_FILE",
-    "iam_token": "YC_IAM_TOKEN",
-    "token": "YC_TOKEN",
-    "endpoint": "YC_ENDPOINT",
-    "root_certificates": "YC_ROOT_CERTIFICATES",
-    "folder": "YC_FOLDER_ID",
-}
 METADATA = "YC_METADATA_ADDR"
-METHODS = ("service_account_key_file", "iam_token", "token", "metadata")
 DEFAULT_ENDPOINT = "api.cloud.yandex.net"  # without a port: it is in the audience of the signed request for a token
 
 
@@ -103,20 +94,22 @@ def metadata(asked: bool) -> Credentials:
         with opener.open(request, timeout=2) as answer:
             json.load(answer)["access_token"]
     except urllib.error.HTTPError as error:
-        raise Fail(
-            f"the metadata service at {address} gave no token (HTTP {error.code}): has this machine a service account?"
-        ) from None
+        said = f"gave no token (HTTP {error.code}): has this machine a service account?"
+        raise no_credentials(asked, address, said) from None
     except (OSError, ValueError, KeyError) as error:
-        if asked:
-            raise Fail(
-                f"auth: metadata: the metadata service at {address} does not answer as it should: {error}"
-            ) from None
-        raise Fail(
-            "no credentials: set YC_SERVICE_ACCOUNT_KEY_FILE (a service account's key file), YC_IAM_TOKEN or YC_TOKEN, "
-            f"or the option of the same purpose ({', '.join(METHODS[:-1])}); the metadata service of a machine in the "
-            f"cloud ({address}) did not answer either"
-        ) from None
+        raise no_credentials(asked, address, f"does not answer as it should: {error}") from None
     return Credentials(f"the metadata service at {address}")
+
+
+def no_credentials(asked: bool, address: str, said: str) -> Fail:
+    """The error where the metadata service was the last hope, or what was asked for."""
+    if asked:
+        return Fail(f"auth: metadata: the metadata service at {address} {said}")
+    return Fail(
+        "no credentials: set YC_SERVICE_ACCOUNT_KEY_FILE (a service account's key file), YC_IAM_TOKEN or YC_TOKEN, "
+        f"or the option of the same purpose ({', '.join(METHODS[:-1])}); "
+        f"the metadata service of a machine in the cloud ({address}) {said}"
+    )
 
 
 def root_certificates(options: dict) -> bytes | None:

@@ -35,6 +35,10 @@ class ApiFail(Fail):
         super().__init__(f"{call}: {code}: {details.rstrip('.')}" + (f". What to do: {advice}" if advice else ""))
 
 
+class NoService(Fail):
+    """The cloud at this endpoint names no address for a service."""
+
+
 def role(call: str) -> str:
     """The role of the service that a call belongs to, as the cloud names it."""
     if call.startswith("lockbox.v1.PayloadService."):

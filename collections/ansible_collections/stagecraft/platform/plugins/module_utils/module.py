@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from .auth import METHODS, VARIABLES
+from . import connection
 from .declaration import Fail
 from .options import argument_spec, relations, strangers
 
@@ -17,22 +17,6 @@ try:
     from .yandex import Session
 except ImportError:  # generated modules have the same guard, and `run` says what is missing
     Session = apply = None
-
-SECRET_OPTIONS = ("iam_token", "token")
-
-
-def connection_options() -> dict[str, dict]:
-    """The options of every module that say how to reach the cloud, and as whom."""
-    spec: dict[str, dict] = {n: {"type": "str"} for n in VARIABLES}
-    for n in SECRET_OPTIONS:
-        spec[n]["no_log"] = True
-    for n in ("service_account_key_file", "root_certificates"):
-        spec[n]["type"] = "path"
-    spec["service_account_key_file"]["no_log"] = False
-    spec["auth"] = {"type": "str", "choices": ["auto", *METHODS], "default": "auto"}
-    spec["operation_timeout"] = {"type": "int", "default": 1800}
-    spec["retry_time"] = {"type": "int", "default": 60}
-    return spec
 
 
 class Module(AnsibleModule):
@@ -51,7 +35,7 @@ def run(resource: Any) -> None:
         print(json.dumps({"failed": True, "msg": missing_required_lib("yandexcloud")}))
         sys.exit(1)
     backend = resource.backend(None, resource, {})
-    spec = {**connection_options(), **argument_spec(backend)}
+    spec = {**connection.argument_spec(), **argument_spec(backend)}
     if "labels" in backend.bound:
         spec["stage_labels"] = {"type": "dict", "default": {}}
     module = Module(spec, supports_check_mode=True, **relations(backend))

@@ -13,6 +13,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from yandex.cloud import validation_pb2
 
 from .declaration import Bound, Fail, Field
+from .services import HOMES
 
 KINDS = {
     FieldDescriptor.CPPTYPE_STRING: "str",
@@ -35,7 +36,12 @@ def snake(name: str) -> str:
 
 
 def home(service: str) -> str:
-    """The SDK's module of a service: vpc.v1.SubnetService is in yandex.cloud.vpc.v1.subnet_service_pb2."""
+    """The SDK's module of a service."""
+    return HOMES.get(service) or usual_home(service)
+
+
+def usual_home(service: str) -> str:
+    """Where nearly all are: vpc.v1.SubnetService is in yandex.cloud.vpc.v1.subnet_service_pb2."""
     package, name = service.removesuffix("Service").rpartition(".")[::2]
     return f"yandex.cloud.{package}.{snake(name)}_service_pb2"
 
@@ -62,6 +68,11 @@ def is_wrapper(message: Descriptor) -> bool:
 
 def is_duration(message: Descriptor) -> bool:
     return message.full_name == "google.protobuf.Duration"
+
+
+def is_json(message: Descriptor) -> bool:
+    """Any structure, as the user writes it."""
+    return message.full_name == "google.protobuf.Struct"
 
 
 def is_switch(bound: Bound, f: FieldDescriptor) -> bool:
@@ -116,6 +127,9 @@ def bind(
     }
     if where["write"] is None and path.endswith("_id"):  # security_group_id: security_group_ids
         return bind(dataclasses.replace(field, path=path + "s"), write, update, read, noun, nested)
+    later = where["write"] is None and bool(where["update"])  # Create lacks it: the first update brings it
+    if later:
+        where["write"] = where["update"]
     if not where["write"]:
         raise Fail(f"{field.name}: {write.full_name} has no {path}")
     f = where["write"][-1]
@@ -135,6 +149,7 @@ def bind(
         required=field.required or bool(f.GetOptions().Extensions[validation_pb2.required]),
         choice=next(((x.containing_oneof.full_name, x.name) for x in where["write"] if x.containing_oneof), ()),
         where=where,
+        later=later,
     )
 
 
@@ -172,6 +187,8 @@ def kind_of(field: Field, f: FieldDescriptor) -> str:
         return KINDS.get(message.fields[0].cpp_type, "int")
     if message and is_duration(message):
         return "int"
+    if message and is_json(message):
+        return "json"
     return "dict" if message else KINDS.get(f.cpp_type, "int")
 
 
@@ -198,6 +215,9 @@ def put(message: Any, bound: Bound, value: Any, slot: str) -> None:
     elif is_pairs(f):
         for k, v in value.items():
             there.add(key=k, value=v)
+    elif bound.kind == "json":
+        if value:
+            json_format.ParseDict(value, there)
     elif f.message_type and is_wrapper(f.message_type):
         there.value = value
     elif f.message_type and is_duration(f.message_type):
@@ -246,6 +266,8 @@ def get(message: Any, path: Path, bound: Bound) -> Any:
         return dict(value)
     if is_pairs(f):
         return {p.key: p.value for p in value}
+    if bound.kind == "json":
+        return json_format.MessageToDict(value)
     if f.message_type and not f.is_repeated and (is_wrapper(f.message_type) or is_duration(f.message_type)):
         return value.value if is_wrapper(f.message_type) else value.seconds
     if f.message_type:

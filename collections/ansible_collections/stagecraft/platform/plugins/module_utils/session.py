@@ -17,8 +17,9 @@ import grpc
 import yandexcloud
 
 from . import auth
+from .connection import OPTIONS
 from .declaration import Fail, Resource
-from .errors import ApiFail, is_conflict, is_transient
+from .errors import ApiFail, NoService, is_conflict, is_transient
 from .protobuf import dig, home, methods, new
 
 OPERATIONS = "operation.OperationService"
@@ -46,8 +47,8 @@ class Session:
         certificates = auth.root_certificates(options)
         self.sdk = yandexcloud.SDK(endpoint=self.endpoint, root_certificates=certificates, **self.credentials.arguments)
         self.folder = auth.option(options, "folder")
-        self.timeout = float(options.get("operation_timeout") or 1800)
-        self.patience = float(options.get("retry_time") or 60)
+        self.timeout = float(options.get("operation_timeout") or OPTIONS["operation_timeout"]["default"])
+        self.patience = float(options.get("retry_time") or OPTIONS["retry_time"]["default"])
         self.stage_labels = {str(k): str(v) for k, v in (options.get("stage_labels") or {}).items()}
         self._known: dict[tuple, tuple[str, Any]] = {}
         self._stubs: dict[str, Any] = {}
@@ -71,7 +72,7 @@ class Session:
                 try:
                     self._stubs[service] = self.sdk.client(getattr(module, service.rpartition(".")[2] + "Stub"))
                 except (KeyError, RuntimeError):
-                    raise Fail(f"the API at {self.endpoint} has no {service}; is the endpoint right?") from None
+                    raise NoService(f"the API at {self.endpoint} has no {service}; is the endpoint right?") from None
             return self._stubs[service]
 
     def once(self, service: str, method: str, request: Any) -> Any:

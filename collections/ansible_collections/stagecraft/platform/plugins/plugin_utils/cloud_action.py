@@ -9,25 +9,10 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ..module_utils.connection import argument_spec
 from .cloud_process import CloudError, ask
 
 display = Display()
-
-CONNECTION: dict[str, dict[str, Any]] = {
-    "endpoint": {"type": "str"},
-    "root_certificates": {"type": "path"},
-    "service_account_key_file": {"type": "path", "no_log": False},
-    "iam_token": {"type": "str", "no_log": True},
-    "token": {"type": "str", "no_log": True},
-    "auth": {
-        "type": "str",
-        "choices": ["auto", "service_account_key_file", "iam_token", "token", "metadata"],
-        "default": "auto",
-    },
-    "folder": {"type": "str"},
-    "operation_timeout": {"type": "int", "default": 1800},
-    "retry_time": {"type": "int", "default": 60},
-}
 
 
 class CloudAction(ActionBase):
@@ -51,7 +36,7 @@ class CloudAction(ActionBase):
 
     def _checked(self) -> dict[str, Any]:
         """The task's options, checked and completed. No message repeats a value that is secret."""
-        validator = ArgumentSpecValidator(CONNECTION | self.SPEC)
+        validator = ArgumentSpecValidator(argument_spec() | self.SPEC)
         checked = validator.validate(dict(self._task.args))
         if checked.error_messages:
             raise AnsibleActionFail("; ".join(checked.error_messages))

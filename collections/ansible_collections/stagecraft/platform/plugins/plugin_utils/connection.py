@@ -5,23 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
-NAMES = (
-    "endpoint",
-    "root_certificates",
-    "service_account_key_file",
-    "iam_token",
-    "token",
-    "auth",
-    "folder",
-    "operation_timeout",
-    "retry_time",
-)
-SECRET = ("iam_token", "token")
+from ..module_utils.connection import OPTIONS, SECRET, VARIABLES
 
 
 def connection(options: dict[str, Any]) -> dict[str, Any]:
     """Those that are set; the others come from the environment, which the worker process has too."""
-    return {name: str(options[name]) for name in NAMES if options.get(name)}
+    return {name: str(options[name]) for name in OPTIONS if options.get(name)}
 
 
 def hidden(options: dict[str, Any]) -> list[str]:
@@ -32,6 +21,6 @@ def hidden(options: dict[str, Any]) -> list[str]:
 def where(options: dict[str, Any]) -> tuple[str, str]:
     """Endpoint and folder, from the options or from the variables behind them: what tells one stage from another."""
     return (
-        options.get("endpoint") or os.environ.get("YC_ENDPOINT", ""),
-        options.get("folder") or os.environ.get("YC_FOLDER_ID", ""),
+        options.get("endpoint") or os.environ.get(VARIABLES["endpoint"], ""),
+        options.get("folder") or os.environ.get(VARIABLES["folder"], ""),
     )

@@ -2,61 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from google.protobuf.message import Message
 
+from ...module_utils.errors import ApiFail, NoService
 from ...module_utils.protobuf import methods, new
+from ...module_utils.resources import ALL
+from ...module_utils.services import SERVICES
 from ...module_utils.session import Session
 from ..connection import hidden
 
-# kind, as yc_stack calls it -> the service that lists it
-SERVICES = {
-    "compute_disk": "compute.v1.DiskService",
-    "compute_image": "compute.v1.ImageService",
-    "compute_instance": "compute.v1.InstanceService",
-    "compute_snapshot": "compute.v1.SnapshotService",
-    "dns_zone": "dns.v1.DnsZoneService",
-    "iam_service_account": "iam.v1.ServiceAccountService",
-    "lockbox_secret": "lockbox.v1.SecretService",
-    "postgresql_cluster": "mdb.postgresql.v1.ClusterService",
-    "storage_bucket": "storage.v1.BucketService",
-    "vpc_address": "vpc.v1.AddressService",
-    "vpc_gateway": "vpc.v1.GatewayService",
-    "vpc_network": "vpc.v1.NetworkService",
-    "vpc_route_table": "vpc.v1.RouteTableService",
-    "vpc_security_group": "vpc.v1.SecurityGroupService",
-    "vpc_subnet": "vpc.v1.SubnetService",
-}
 FOLDERS = "resourcemanager.v1.FolderService"
 ACCOUNTS = "iam.v1.ServiceAccountService"
 PAGE = 1000  # the API's own limit
-WORKERS = 8
+WORKERS = 16
+DECLARED = {resource.kind for resource in ALL}
+# What a service answers that this installation of the cloud lacks, or that was never enabled for the folder.
+ABSENT = ("UNIMPLEMENTED", "PERMISSION_DENIED", "FAILED_PRECONDITION", "NOT_FOUND")
 
 
-def run(request: dict[str, Any], answers: Any) -> list[dict[str, Any]]:
-    """What is in the folder, but for ids in `keep` and the service account that this runs as."""
+def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
+    """`resources`: what is in the folder, but for ids in `keep` and the service account that this runs as; and
+    `not_asked`: the kinds whose service would not answer, with why.
+    """
     answers.hide(hidden(request["connection"]))
     session = Session.from_options(request["connection"])
     session.need_folder()
     own = session.credentials.arguments.get("service_account_key", {}).get("service_account_id")
     keep = {*request["keep"], own}
-    return [row for row in contents(session) if row["id"] not in keep and row.pop("subject", "") not in keep]
+    rows, not_asked = contents(session)
+    left = [row for row in rows if row["id"] not in keep and row.pop("subject", "") not in keep]
+    return {"resources": left, "not_asked": not_asked}
 
 
-def contents(session: Session) -> list[dict[str, Any]]:
-    """Rows of kind, id, name and labels, sorted; bindings of service accounts have their `subject` too."""
-    rows = resources(session)
+def contents(session: Session) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Rows of kind, id, name and labels, sorted, where bindings of service accounts have their `subject` too; and the
+    kinds that could not be asked for.
+    """
+    rows, not_asked = resources(session, SERVICES)
     accounts = {row["id"]: row["name"] for row in rows if row["kind"] == "iam_service_account"}
-    return sorted(rows + bindings(session, accounts), key=lambda row: (row["kind"], row["name"], row["id"]))
+    rows += bindings(session, accounts)
+    return sorted(rows, key=lambda row: (row["kind"], row["name"], row["id"])), not_asked
 
 
-def resources(session: Session) -> list[dict[str, Any]]:
-    """Rows of everything that is a resource of its own."""
+def resources(session: Session, kinds: Iterable[str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Rows of everything of these kinds that is a resource of its own, and why some could not be asked for.
+
+    Raises Fail where a kind that can be declared is refused: that its service is absent would be no reason.
+    """
+    rows, not_asked = [], {}
+
+    def one(kind: str) -> list[dict[str, Any]] | str:
+        try:
+            return listed(session, kind, SERVICES[kind])
+        except NoService:
+            return "no endpoint"
+        except ApiFail as refused:
+            if refused.code not in (ABSENT[:1] if kind in DECLARED else ABSENT):
+                raise
+            return refused.code
+
+    kinds = list(kinds)
     with ThreadPoolExecutor(WORKERS) as pool:
-        return [row for rows in pool.map(lambda item: listed(session, *item), SERVICES.items()) for row in rows]
+        for kind, found in zip(kinds, pool.map(one, kinds), strict=True):
+            if isinstance(found, str):
+                not_asked[kind] = found
+            else:
+                rows += found
+    return rows, not_asked
 
 
 def listed(session: Session, kind: str, service: str) -> list[dict[str, Any]]:
@@ -64,8 +80,8 @@ def listed(session: Session, kind: str, service: str) -> list[dict[str, Any]]:
     return [
         {
             "kind": kind,
-            "id": getattr(row, "id", "") or row.name,
-            "name": row.name,
+            "id": getattr(row, "id", "") or getattr(row, "name", ""),
+            "name": getattr(row, "name", ""),
             "labels": dict(getattr(row, "labels", {})),
         }
         for row in pages(session, service)

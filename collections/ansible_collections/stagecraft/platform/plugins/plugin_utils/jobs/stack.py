@@ -7,10 +7,11 @@ from typing import Any
 from ...module_utils.declaration import Fail
 from ...module_utils.options import read_all
 from ...module_utils.resources import ALL
+from ...module_utils.services import SERVICES
 from ...module_utils.session import Session
 from ...module_utils.stack import stack
 from ..connection import hidden
-from .folder_contents import resources
+from .folder_contents import DECLARED, resources
 
 STAGE, APP = "stagecraft-stage", "stagecraft-app"
 
@@ -26,7 +27,7 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     items, secrets = read_all(flat(request["resources"]), ALL, session, request["state"])
     answers.hide(str(secret) for secret in secrets)
     declared = {(resource.kind, params.get("name")) for resource, params in items}
-    there = resources(session) if request["stage"] else []
+    there, _ = resources(session, DECLARED & SERVICES.keys()) if request["stage"] else ([], {})
     refuse_another_stage(session, request["stage"], there)
     results = stack(items, session, request["check"], request["workers"], answers.event)
     failed = any("error" in row for row in results)
@@ -73,11 +74,10 @@ def refuse_another_stage(session: Session, stage: str, there: list[dict[str, Any
 
 def undeclared(stage: str, declared: set[tuple[str, Any]], there: list[dict[str, Any]]) -> list[dict[str, str]]:
     """What carries the stage's label and is not declared."""
-    kinds = {resource.kind for resource in ALL}
     return [
         {"kind": row["kind"], "name": row["name"], "id": row["id"]}
         for row in sorted(there, key=lambda row: (row["kind"], row["name"]))
-        if row["labels"].get(STAGE) == stage and row["kind"] in kinds and (row["kind"], row["name"]) not in declared
+        if row["labels"].get(STAGE) == stage and (row["kind"], row["name"]) not in declared
     ]
 
 
