@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds that every operation takes at least")
+    parser.add_argument("--no-quotas", dest="quotas", action="store_false", help="only limits that somebody sets hold")
     parser.add_argument(
         "--world", default="rehearsal.world:World", help="module:factory of what stands behind the cloud"
     )
@@ -38,7 +39,7 @@ def main() -> None:
     )  # its put may interrupt its get; an Event's set would wait for itself
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: end.put(number))
-    where = {"host": given.host, "port": given.port, "delay": given.delay}
+    where = {"host": given.host, "port": given.port, "delay": given.delay, "quotas": given.quotas}
     try:
         emulator = server.start(given.folder, world=_world(given.world), **where)
     except (OSError, WorldError) as error:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from rehearsal.cloud.core import Cloud
 
 NAME = "admin.sock"
+CALLS = (
+    *("faults.add", "faults.clear", "faults.list", "delay.set", "lag.set"),
+    *("quotas.list", "quotas.set", "resume", "status"),
+)
 
 
 class AdminError(Exception):
@@ -77,9 +81,18 @@ class Admin:
         if call == "delay.set":
             self.cloud.delay = float(order["seconds"])
             return self.cloud.delay
+        if call == "lag.set":
+            self.cloud.lag = float(order["seconds"])
+            return self.cloud.lag
+        if call == "quotas.list":
+            return self.cloud.quotas.listed(self.cloud)
+        if call == "quotas.set":
+            return self.cloud.quotas.set(order["name"], int(order["limit"]))
+        if call == "resume":
+            return self.cloud.world.resume(self.cloud)
         if call == "status":
             return self._status()
-        raise KeyError(f"{call} is none of faults.add, faults.clear, faults.list, delay.set, status")
+        raise KeyError(f"{call} is none of {', '.join(CALLS)}")
 
     def _status(self) -> dict:
         counted = self.cloud.store.query("SELECT api, count(*) FROM resources GROUP BY api ORDER BY api")

@@ -23,6 +23,17 @@ IMAGES = "standard-images"
 PUBLIC = "yandex-cloud"  # whose folder that is
 FAMILIES = {"debian-12": 3 << 30}  # bytes that a disk of it needs
 ADMINISTRATOR = "stagecraft"
+# What the account that runs a stage's playbooks may do, on the stage's folder and nowhere else.
+STAGE_ROLES = (
+    "compute.editor",
+    "dns.editor",
+    "iam.serviceAccounts.admin",
+    "lockbox.admin",
+    "managed-postgresql.editor",
+    "resource-manager.admin",  # it binds roles to the stage's accounts
+    "storage.admin",
+    "vpc.admin",
+)
 REAL = "api.cloud.yandex.net"
 
 
@@ -92,7 +103,7 @@ def _image(cloud: Cloud, family: str, size: int) -> None:
 
 
 def _administrator(cloud: Cloud, key_file: Path) -> None:
-    """The account that a stage's playbooks act as, admin of the folder, and its authorized key."""
+    """The account that a stage's playbooks act as, and its authorized key."""
     private, public = key_pair()
     account = _add(cloud, "iam.v1.ServiceAccount", id=new_id("aje"), folder_id=cloud.folder_id, name=ADMINISTRATOR)
     key = new("iam.v1.Key")
@@ -100,8 +111,9 @@ def _administrator(cloud: Cloud, key_file: Path) -> None:
     key.created_at.GetCurrentTime()
     key.key_algorithm = key.RSA_2048
     cloud.kind("iam.v1.Key").save(cloud, key)
-    cloud.identity.bind(cloud.folder_id, "admin", "serviceAccount", account.id)
-    cloud.identity.bind(cloud.cloud_id, "viewer", "serviceAccount", account.id)
+    for role in STAGE_ROLES:
+        cloud.identity.bind(cloud.folder_id, role, "serviceAccount", account.id)
+    cloud.identity.bind(cloud.cloud_id, "resource-manager.clouds.member", "serviceAccount", account.id)
     remark = f"PLEASE DO NOT REMOVE THIS LINE! Yandex.Cloud SA Key ID <{key.id}>\n"
     content = {
         "id": key.id,

@@ -37,6 +37,7 @@ SERVICES = (
     "vpc",
     "compute",
     "lockbox",
+    "kms",
     "storage",
     "dns",
     "postgresql",

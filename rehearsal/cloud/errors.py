@@ -1,8 +1,9 @@
-"""Refusals of the API: a gRPC code and one sentence."""
+"""Refusals of the API: a gRPC code, one sentence, and sometimes details."""
 
 from __future__ import annotations
 
 import grpc
+from google.protobuf.message import Message
 
 Code = grpc.StatusCode
 
@@ -10,10 +11,11 @@ Code = grpc.StatusCode
 class ApiError(Exception):
     """What a call or an operation ends with when the cloud says no."""
 
-    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+    def __init__(self, code: grpc.StatusCode, message: str, *details: Message) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.details = details  # of a google.rpc.Status
 
 
 def invalid(message: str) -> ApiError:

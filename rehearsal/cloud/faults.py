@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
@@ -19,7 +20,8 @@ EFFECTS = {
 
 @dataclass
 class Fault:
-    """One order. `method` is a pattern such as `vpc.v1.*.Create`; `count` None means every time."""
+    """One order. `method` is a pattern such as `vpc.v1.*.Create`; `count` None means every time, `chance` below 1 only
+    that part of the times. `taken` counts how often it happened."""
 
     method: str
     effect: str = "refuse"
@@ -27,10 +29,14 @@ class Fault:
     message: str = "injected fault"
     count: int | None = 1
     delay: float = 0.0
+    chance: float = 1.0
+    taken: int = 0
 
     def __post_init__(self) -> None:
         if self.effect not in EFFECTS:
             raise ValueError(f"{self.effect!r} is no effect; one of: {', '.join(EFFECTS)}")
+        if not 0 < self.chance <= 1:
+            raise ValueError(f"chance: {self.chance} is not above 0 and at most 1")
         code_of(self.code)
 
 
@@ -38,6 +44,7 @@ class Faults:
     """The orders in force. Kept in memory only: a restarted emulator is a healthy one."""
 
     def __init__(self) -> None:
+        self.random = random.Random()  # noqa: S311 - whoever wants the same faults again seeds it
         self._orders: list[Fault] = []
         self._lock = threading.Lock()
         self.cleared = threading.Event()  # wakes the operations that hang; a new one is made by each clear()
@@ -60,9 +67,11 @@ class Faults:
         """The first order that fits a method, counted down; None where all is well."""
         with self._lock:
             for fault in self._orders:
-                if fault.effect in effects and fault.count != 0 and fnmatchcase(method, fault.method):
+                fits = fault.effect in effects and fault.count != 0 and fnmatchcase(method, fault.method)
+                if fits and (fault.chance == 1 or self.random.random() < fault.chance):
                     if fault.count is not None:
                         fault.count -= 1
+                    fault.taken += 1
                     return fault
         return None
 

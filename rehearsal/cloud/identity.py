@@ -8,15 +8,13 @@ import time
 
 import jwt
 
+from rehearsal.cloud import roles
 from rehearsal.cloud.errors import ApiError, Code, invalid
 from rehearsal.cloud.store import Store
 
 TOKEN_LIFE = 12 * 3600  # seconds, as the real service gives
 JWT_LIFE = 3600  # seconds that a signed request may be valid at most
 LEEWAY = 60  # seconds that two clocks may differ
-READERS = ("viewer", "auditor", "user", "reader", "puller")
-OWNERS = ("admin", "owner")
-SERVICE_OF_ROLE = {"resource-manager": "resourcemanager", "managed-postgresql": "mdb.postgresql", "mdb": "mdb"}
 OPEN = {"iam.v1.IamTokenService.Create", "endpoint.ApiEndpointService.List", "endpoint.ApiEndpointService.Get"}
 ANYBODY = OPEN | {"operation.OperationService.Get"}  # every caller who is known may ask for these
 
@@ -112,35 +110,14 @@ class Identity:
         where = "DELETE FROM bindings WHERE resource = ? AND role = ? AND kind = ? AND subject = ?"
         return bool(self.store.execute(where, resource, role, kind, subject))
 
-    def authorize(self, principal: str, method: str, *places: str) -> None:
-        """Raise PERMISSION_DENIED unless a role on one of the places (resource, folder, cloud) allows the method."""
+    def authorize(self, principal: str, service: str, wanted: str, *places: str) -> None:
+        """Raise PERMISSION_DENIED unless a role on one of the places (resource, folder, cloud) allows the verb."""
         for place in places:
             for role, _, subject in self.bindings(place):
                 everybody = subject in ("allUsers", "allAuthenticatedUsers")
-                if (everybody or subject == principal) and allows(role, method):
+                if (everybody or subject == principal) and roles.permits(role, service, wanted):
                     return
-        service = method.rpartition(".")[0]
-        raise ApiError(Code.PERMISSION_DENIED, f"Permission denied: {principal} may not call {service} in {places[-1]}")
-
-
-def level(method: str) -> str:
-    """What a method needs: `read`, `write`, `payload` (secrets) or `grant` (access bindings)."""
-    name = method.rpartition(".")[2]
-    if method.startswith("lockbox.v1.PayloadService."):
-        return "payload"
-    if name in ("SetAccessBindings", "UpdateAccessBindings"):
-        return "grant"
-    return "read" if name.startswith(("Get", "List")) else "write"
-
-
-def allows(role: str, method: str) -> bool:
-    """Whether a role lets its holder call a method: primitive roles everywhere, `<service>.<role>` in one service."""
-    service, _, duty = role.rpartition(".")
-    if service and not method.startswith(SERVICE_OF_ROLE.get(service, service) + "."):
-        return False
-    need = level(method)
-    if need == "payload":
-        return duty in ("payloadViewer", *OWNERS) or (not service and duty == "editor")
-    if duty.lower().endswith(READERS) or "iewer" in duty:
-        return need == "read"
-    return need != "grant" or duty in OWNERS
+        role = roles.needed(service, wanted)
+        where = places[-2] if len(places) > 1 else places[-1]
+        said = f"Permission denied: {principal} lacks the role {role} in {where} for {service} ({wanted})"
+        raise ApiError(Code.PERMISSION_DENIED, said)

@@ -35,6 +35,7 @@ class Kind(Service):
     users: tuple[str, ...] = ()  # APIs of resources that keep this one from being deleted while they name it
     networked = False  # the network behind it has to follow
     transient = True  # has statuses such as UPDATING while something happens to it
+    cancellable: tuple[str, ...] = ()  # verbs whose operations can be cancelled
 
     def __init__(self) -> None:
         self.name = f"{self.api}Service"
@@ -137,6 +138,7 @@ class Kind(Service):
         self.set_status(resource, *BUSY["create"], *READY)
         self.on_create(call, resource, spec)
         self.save(call.cloud, resource)
+        call.cloud.made(self.api, self.key(resource))
         return resource
 
     def create(self, call: Call, request: Message) -> Message:
@@ -149,6 +151,8 @@ class Kind(Service):
         return call.operation(self, resource, "create")
 
     def get(self, call: Call, request: Message) -> Message:
+        if call.cloud.unseen(self.api, self.asked(request)):
+            raise not_found(self.title, self.asked(request))
         return self.view(call.cloud, self.find(call, request), request)
 
     def list(self, call: Call, request: Message) -> Message:
@@ -175,7 +179,7 @@ class Kind(Service):
             fits = all(
                 row.folder == v if n == "folder_id" else getattr(message, n, None) == v for n, v in wanted.items()
             )
-            if fits and keep(message):
+            if fits and keep(message) and not cloud.unseen(api, row.id):
                 found.append((row.seq, kind.view(cloud, message, request)))
         return found
 

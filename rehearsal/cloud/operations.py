@@ -13,7 +13,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 from yandex.cloud.operation.operation_pb2 import Operation
 
-from rehearsal.cloud.errors import ApiError, Code, code_of, not_found
+from rehearsal.cloud.errors import ApiError, Code, code_of, not_found, refused
 from rehearsal.world import WorldError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Operations:
         self.stopping = threading.Event()
         self.threads: set[threading.Thread] = set()
         self._turns: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._wakes: dict[str, threading.Event] = defaultdict(threading.Event)  # set: do not wait any longer
 
     # ---- the API's side ----
     def record(self, job: Job, operation: Operation) -> None:
@@ -62,6 +63,14 @@ class Operations:
             raise not_found("Operation", ident)
         return Operation.FromString(found[0][0])
 
+    def job(self, ident: str) -> Job:
+        """The work of an operation. Raises NOT_FOUND."""
+        found = self.cloud.store.query(f"SELECT {COLUMNS} FROM operations WHERE id = ?", ident)  # noqa: S608
+        if not found:
+            raise not_found("Operation", ident)
+        *values, note = found[0]
+        return Job(*values, json.loads(note))
+
     def of(self, resource: str) -> list[tuple[int, Operation]]:
         """The operations on a resource, with their sequence numbers."""
         found = self.cloud.store.query("SELECT seq, message FROM operations WHERE resource = ? ORDER BY seq", resource)
@@ -73,6 +82,18 @@ class Operations:
             "SELECT id FROM operations WHERE done = 0 AND (resource = ? OR resource LIKE ?)", resource, resource + "/%"
         )
         return found[0][0] if found else ""
+
+    def cancel(self, ident: str) -> Operation:
+        """End an operation that can be cancelled: its work is undone. Raises FAILED_PRECONDITION for any other."""
+        operation, job = self.get(ident), self.job(ident)
+        if operation.done:
+            raise refused(f"Operation {ident} is done and cannot be cancelled")
+        if job.verb not in self.cloud.kind(job.api).cancellable:
+            raise refused(f"Operation {ident} ({operation.description}) cannot be cancelled")
+        note = "UPDATE operations SET note = json_set(note, '$.cancelled', 1) WHERE id = ?"
+        self.cloud.store.execute(note, ident)
+        self._wakes[ident].set()
+        return operation
 
     # ---- the work ----
     def spawn(self, ident: str) -> None:
@@ -90,19 +111,17 @@ class Operations:
     def stop(self, patience: float = 30.0) -> None:
         """Let running work end for up to `patience` seconds; what is still waiting goes on after the next start."""
         self.stopping.set()
+        for wake in list(self._wakes.values()):
+            wake.set()
         for thread in list(self.threads):
             thread.join(patience)
 
-    def _job(self, ident: str) -> Job:
-        found = self.cloud.store.query(f"SELECT {COLUMNS} FROM operations WHERE id = ?", ident)  # noqa: S608
-        *values, note = found[0]
-        return Job(*values, json.loads(note))
-
     def _run(self, ident: str) -> None:
         try:
-            job = self._job(ident)
+            job = self.job(ident)
             kind = self.cloud.kind(job.api)
-            if self.stopping.wait(self.cloud.delay):
+            self._wakes[ident].wait(self.cloud.delay)
+            if self.stopping.is_set():
                 return
             with self._turns[kind.turn(job)]:
                 self._perform(kind, job)
@@ -110,6 +129,7 @@ class Operations:
             log.exception("operation %s", ident)
         finally:
             self.threads.discard(threading.current_thread())
+            self._wakes.pop(ident, None)
 
     def _perform(self, kind: object, job: Job) -> None:
         """Do the work, then say so; where it fails, undo it and say that."""
@@ -118,8 +138,10 @@ class Operations:
             self._faults(job)
             if self.stopping.is_set():
                 return
+            self._cancelled(job)
             kind.work(cloud, job)
             with cloud.store.transaction():
+                self._cancelled(job)
                 answer = kind.settle(cloud, job)
                 if job.verb != "delete":
                     self.finish(job, answer)
@@ -138,10 +160,15 @@ class Operations:
         """Hang or fail as somebody ordered when the call was accepted."""
         if job.note.get("hang"):
             cleared = self.cloud.faults.cleared
-            while not cleared.wait(0.2) and not self.stopping.is_set():
+            while not cleared.wait(0.2) and not self._wakes[job.id].is_set():
                 pass
         if "fail" in job.note:
             raise ApiError(code_of(job.note["fail"]), job.note.get("text", ""))
+
+    def _cancelled(self, job: Job) -> None:
+        """Raises CANCELLED where somebody has asked for that."""
+        if "cancelled" in self.job(job.id).note:
+            raise ApiError(Code.CANCELLED, "The operation was cancelled")
 
     def _fail(self, kind: object, job: Job, code: Code, text: str) -> None:
         try:

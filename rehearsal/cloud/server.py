@@ -13,7 +13,9 @@ from typing import IO
 
 import grpc
 from google.protobuf import message_factory
+from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
+from google.rpc.status_pb2 import Status
 
 from rehearsal import places
 from rehearsal.cloud import bootstrap, descriptors, tls
@@ -28,10 +30,21 @@ from rehearsal.world import World
 
 log = logging.getLogger(__name__)
 WORKERS = 32
+DETAILS = "grpc-status-details-bin"
 NAMES = (
     *("localhost", "127.0.0.1", str(places.API), str(places.STORAGE)),
     *("storage.yandexcloud.net", "*.storage.yandexcloud.net", "*.mdb.yandexcloud.net"),
 )
+
+
+def status(code: grpc.StatusCode, text: str, details: tuple[Message, ...]) -> bytes:
+    """An error with its details, as gRPC carries it in its trailing metadata."""
+    found = Status(code=code.value[0], message=text)
+    for detail in details:
+        packed = Any()
+        packed.Pack(detail)
+        found.details.append(packed)
+    return found.SerializeToString()
 
 
 class Handler(grpc.GenericRpcHandler):
@@ -56,16 +69,19 @@ class Handler(grpc.GenericRpcHandler):
     def _answer(self, method: object, request: Message, context: grpc.ServicerContext) -> Message:
         started, name = time.time(), descriptors.short(method)
         metadata, principal, code, text, operation = dict(context.invocation_metadata()), "", Code.OK, "", ""
+        details: tuple[Message, ...] = ()
         try:
             principal = self.cloud.identity.principal(name, metadata)
             answer = self.cloud.call(method, request, metadata, principal)
             operation = answer.id if descriptors.short(method.output_type) == "operation.Operation" else ""
         except ApiError as error:
-            code, text = error.code, error.message
+            code, text, details = error.code, error.message, error.details
         except Exception as error:
             log.exception("%s", name)
             code, text = Code.INTERNAL, f"the emulator failed: {type(error).__name__}: {error}"
         self.cloud.journal.write(name, principal, code.name, started, request, operation=operation, error=text)
+        if details:
+            context.set_trailing_metadata(((DETAILS, status(code, text, details)),))
         if code is not Code.OK:
             context.abort(code, text)
         return answer
@@ -102,11 +118,18 @@ class Emulator:
 
 
 def start(
-    folder: Path, *, world: World | None = None, host: str = "127.0.0.1", port: int = 0, delay: float = 0.0
+    folder: Path,
+    *,
+    world: World | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    delay: float = 0.0,
+    quotas: bool = False,
 ) -> Emulator:
     """Serve the cloud whose state is in `folder` (made when empty) on host:port; port 0 takes a free one.
 
-    `delay` is how many seconds an operation takes at least. Unfinished operations of an earlier run go on. Raises OSError
+    `delay` is how many seconds an operation takes at least. With `quotas` the limits hold that the real cloud publishes,
+    else only those that somebody sets. Unfinished operations of an earlier run go on. Raises OSError
     where the address cannot be had."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -114,7 +137,7 @@ def start(
     certificate, key = tls.issue(folder, [*NAMES, host], "server")
     store, journal = Store(folder / "cloud.sqlite"), Journal(folder / "journal.jsonl")
     identity = Identity(store, set())
-    cloud = Cloud(store, journal, identity, world or World(), delay)
+    cloud = Cloud(store, journal, identity, world or World(), delay, quotas=quotas)
     known = bootstrap.prepare(cloud, folder)
     server = grpc.server(futures.ThreadPoolExecutor(WORKERS, "call"), options=[("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers((Handler(cloud),))

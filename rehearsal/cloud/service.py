@@ -125,6 +125,10 @@ class Service:
             raise ApiError(Code.UNIMPLEMENTED, f"{call.name} is not part of the emulated cloud")
         return method(call, call.request)
 
+    def guarded(self, call: Call) -> str:
+        """The service whose roles decide about a call."""
+        return self.name
+
     def places(self, call: Call) -> list[str]:
         """Where a role may be bound that allows this call: resource ids and the folder."""
         return call.cloud.places(call.request)

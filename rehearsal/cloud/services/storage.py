@@ -13,6 +13,7 @@ from rehearsal.cloud.errors import exists, invalid, refused
 from rehearsal.cloud.kind import Kind
 from rehearsal.cloud.operations import Job
 from rehearsal.cloud.service import Call
+from rehearsal.cloud.services import storage_settings
 
 NAME = re.compile(r"[a-z0-9][-.a-z0-9]{1,61}[a-z0-9]")
 CLASSES = ("STANDARD", "COLD", "ICE")
@@ -52,6 +53,7 @@ class Bucket(Bound, Kind):
         if resource.default_storage_class not in CLASSES:
             raise invalid(f"default_storage_class: {resource.default_storage_class!r} is none of {', '.join(CLASSES)}")
         resource.versioning = resource.versioning or Versioning.VERSIONING_DISABLED
+        storage_settings.check(call.cloud, resource)
 
     def view(self, cloud: Cloud, resource: Message, request: Message) -> Message:
         """The basic view leaves the longer settings out."""

@@ -109,8 +109,9 @@ def test_what_is_named_must_exist(client):
         refused(Code.NOT_FOUND, lambda: call(v4_cidr_blocks=["10.0.0.0/24"], **wanted), "enpnothing")  # noqa: B023
     error = refused(Code.INVALID_ARGUMENT, lambda: client.subnet(network, zone="ru-central1-z"))
     assert "ru-central1-z" in error.message and "ru-central1-d" in error.message
-    refused(Code.NOT_FOUND, lambda: client.api("vpc.v1.Network").List(folder_id="b1gnothing0000000000"))
-    refused(Code.NOT_FOUND, lambda: client.api("vpc.v1.Network").Get(network_id="enpnothing"), "enpnothing")
+    networks = client.api("vpc.v1.Network")
+    refused(Code.PERMISSION_DENIED, lambda: networks.List(folder_id="b1gnothing0000000000"), "b1gnothing")
+    refused(Code.NOT_FOUND, lambda: networks.Get(network_id="enpnothing"), "enpnothing")
 
 
 def test_an_idempotency_key_repeats_the_answer(emulator, client):

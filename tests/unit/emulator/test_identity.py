@@ -14,7 +14,6 @@ from cloud_client import Client, Failed
 
 from rehearsal.cloud import metadata, tls
 from rehearsal.cloud.bootstrap import key_pair
-from rehearsal.cloud.identity import allows
 
 Code = grpc.StatusCode
 
@@ -88,57 +87,6 @@ def test_oauth_and_metadata_give_tokens(emulator, monkeypatch):
         ).json()
         assert networks(Client(emulator.env, iam_token=answer["access_token"])) == []
         assert requests.get(f"http://{address}{metadata.TOKEN}", timeout=5).status_code == 403
-
-
-def test_roles_decide(emulator, client):
-    account = client.api("iam.v1.ServiceAccount").Create(folder_id=client.folder, name="robot")
-    made = client.api("iam.v1.Key").Create(service_account_id=account.id)
-    key = {"id": made.key.id, "service_account_id": account.id, "private_key": made.private_key}
-    robot, folders = Client(emulator.env, service_account_key=key), client.api("resourcemanager.v1.Folder")
-    secret = client.api("lockbox.v1.Secret").Create(
-        folder_id=client.folder, name="s", version_payload_entries=[{"key": "a", "text_value": "b"}]
-    )
-
-    def bind(action: str, role: str) -> None:
-        binding = {"role_id": role, "subject": {"id": account.id, "type": "serviceAccount"}}
-        folders.UpdateAccessBindings(
-            resource_id=client.folder, access_binding_deltas=[{"action": action, "access_binding": binding}]
-        )
-
-    error = refusal(lambda: networks(robot))
-    assert error.code is Code.PERMISSION_DENIED and account.id in error.message
-    bind("ADD", "viewer")
-    assert networks(robot) == []
-    assert refusal(lambda: robot.network()).code is Code.PERMISSION_DENIED
-    payload = robot.api("lockbox.v1.Payload")
-    assert refusal(lambda: payload.Get(secret_id=secret.id)).code is Code.PERMISSION_DENIED
-    bind("ADD", "lockbox.payloadViewer")
-    assert payload.Get(secret_id=secret.id).entries[0].text_value == "b"
-    bind("ADD", "vpc.admin")
-    assert robot.network("robots").name == "robots"
-    bind("REMOVE", "vpc.admin")
-    assert refusal(lambda: robot.network("more")).code is Code.PERMISSION_DENIED
-    client.api("iam.v1.ServiceAccount").Delete(service_account_id=account.id)
-    assert refusal(lambda: networks(robot)).code is Code.UNAUTHENTICATED
-    assert [b.subject.id for b in folders.ListAccessBindings(resource_id=client.folder).access_bindings] != [account.id]
-
-
-@pytest.mark.parametrize(
-    ("role", "method", "allowed"),
-    [
-        ("admin", "vpc.v1.NetworkService.Create", True),
-        ("editor", "resourcemanager.v1.FolderService.UpdateAccessBindings", False),
-        ("editor", "compute.v1.InstanceService.Create", True),
-        ("viewer", "compute.v1.InstanceService.Create", False),
-        ("vpc.user", "vpc.v1.NetworkService.List", True),
-        ("vpc.admin", "compute.v1.InstanceService.List", False),
-        ("storage.editor", "storage.v1.BucketService.Create", True),
-        ("viewer", "lockbox.v1.PayloadService.Get", False),
-        ("managed-postgresql.editor", "mdb.postgresql.v1.ClusterService.Create", True),
-    ],
-)
-def test_what_a_role_allows(role, method, allowed):
-    assert allows(role, method) is allowed
 
 
 def test_the_certificate_is_checked(emulator, tmp_path):

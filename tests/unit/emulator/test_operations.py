@@ -22,13 +22,14 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_an_operation_takes_its_time(emulator, client):
-    emulator.cloud.delay = 0.3
+    emulator.cloud.delay = 1.5
     networks = client.api("vpc.v1.Network")
+    started = time.monotonic()
     operation = networks.start("Create", folder_id=client.folder, name="main")
     assert not operation.done and not client.operation(operation.id).done
     assert [n.name for n in networks.List(folder_id=client.folder).networks] == ["main"]
-    time.sleep(0.5)
-    assert client.operation(operation.id).done
+    client.result(operation, networks.methods["Get"].output_type)
+    assert time.monotonic() - started >= 1.5
     with pytest.raises(grpc.RpcError) as caught:
         client.operation("enpnothing")
     assert caught.value.code() is Code.NOT_FOUND
@@ -198,3 +199,60 @@ def test_a_restart_resumes_the_world(tmp_path, world):
     assert second.env == env | {"YC_ENDPOINT": second.address}
     assert [n.name for n in second.cloud.all("vpc.v1.Network")] == ["main"]
     second.stop()
+
+
+def test_few_operations_can_be_cancelled(emulator, client):
+    emulator.cloud.delay = 30
+    disks = client.api("compute.v1.Disk")
+    values = {"folder_id": client.folder, "name": "d", "zone_id": "ru-central1-a", "size": 10 << 30}
+    operation = disks.start("Create", **values)
+    client.api("operation.Operation").start("Cancel", operation_id=operation.id)
+    with pytest.raises(Failed, match="cancelled") as caught:
+        client.result(operation, disks.methods["Get"].output_type)
+    assert caught.value.code is Code.CANCELLED and not emulator.cloud.all("compute.v1.Disk")
+    network = client.api("vpc.v1.Network").start("Create", folder_id=client.folder, name="main")
+    for ident, words in ((network.id, "cannot be cancelled"), (operation.id, "is done")):
+        with pytest.raises(Failed, match=words) as caught:
+            client.api("operation.Operation").start("Cancel", operation_id=ident)
+        assert caught.value.code is Code.FAILED_PRECONDITION
+    with pytest.raises(Failed, match="NOT_FOUND"):
+        client.api("operation.Operation").start("Cancel", operation_id="fhmnothing")
+
+
+def test_work_that_was_under_way_when_it_was_cancelled_is_undone(emulator, client):
+    emulator.faults.add("*DiskService.Create", effect="hang_operation")
+    disks = client.api("compute.v1.Disk")
+    values = {"folder_id": client.folder, "name": "d", "zone_id": "ru-central1-a", "size": 10 << 30}
+    operation = disks.start("Create", **values)
+    client.api("operation.Operation").start("Cancel", operation_id=operation.id)
+    with pytest.raises(Failed, match="CANCELLED"):
+        client.result(operation, disks.methods["Get"].output_type)
+    assert disks.Create(**values).name == "d"
+
+
+def test_what_was_made_is_not_shown_at_once(emulator, client):
+    """As an eventually consistent service does; the name is taken all the same."""
+    networks = client.api("vpc.v1.Network")
+    emulator.cloud.lag = 0.5
+    made = client.network()
+    assert not networks.List(folder_id=client.folder).networks
+    with pytest.raises(Failed, match="NOT_FOUND"):
+        networks.Get(network_id=made.id)
+    with pytest.raises(Failed, match="ALREADY_EXISTS"):
+        client.network()
+    time.sleep(0.6)
+    assert networks.Get(network_id=made.id).name == "main"
+    assert [n.name for n in networks.List(folder_id=client.folder).networks] == ["main"]
+
+
+def test_faults_by_chance_are_the_same_for_the_same_seed(emulator):
+    rows = []
+    for _ in range(2):
+        emulator.faults.random.seed(7)
+        fault = emulator.faults.add("a.*", chance=0.3, count=None)
+        rows.append([emulator.faults.take("a.b", "refuse") is not None for _ in range(200)])
+        assert 30 < fault.taken < 90 and fault.taken == sum(rows[-1])
+        emulator.faults.clear()
+    assert rows[0] == rows[1]
+    with pytest.raises(ValueError, match="chance"):
+        emulator.faults.add("*", chance=0)
