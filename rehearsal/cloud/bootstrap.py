@@ -25,9 +25,11 @@ FAMILIES = {"debian-12": 3 << 30}  # bytes that a disk of it needs
 ADMINISTRATOR = "stagecraft"
 # What the account that runs a stage's playbooks may do, on the stage's folder and nowhere else.
 STAGE_ROLES = (
+    "auditor",  # taking a stage down ends with a list of every service of its folder
     "compute.editor",
     "dns.editor",
     "iam.serviceAccounts.admin",
+    "kms.admin",
     "lockbox.admin",
     "managed-postgresql.editor",
     "resource-manager.admin",  # it binds roles to the stage's accounts
