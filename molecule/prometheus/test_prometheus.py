@@ -1,22 +1,24 @@
 """What Prometheus answers, and to whom."""
 
+import base64
 import json
 import time
+from pathlib import Path
 from urllib.parse import quote
 
 CURL = "curl --silent --show-error --max-time 10"
-URL = "https://sc-molecule-prometheus:9090"
+URL = "https://$(hostname):9090"
 PASSWORD = "a-password-for-tests"
 
 
-def get(host, path):
-    return json.loads(host.check_output(f"{CURL} --user prometheus:{PASSWORD} '{URL}{path}'"))["data"]
+def get(host, path, url=URL):
+    return json.loads(host.check_output(f'{CURL} --user prometheus:{PASSWORD} "{url}{path}"'))["data"]
 
 
-def query(host, expression):
+def query(host, expression, url=URL):
     """The results of a query, which a server that has just started may need some seconds to have."""
     for _ in range(20):
-        if found := get(host, f"/api/v1/query?query={quote(expression)}")["result"]:
+        if found := get(host, f"/api/v1/query?query={quote(expression)}", url)["result"]:
             return {sample["metric"].get("job", ""): float(sample["value"][1]) for sample in found}
         time.sleep(0.5)
     return {}
@@ -42,7 +44,34 @@ def test_rules_are_evaluated_and_alerts_made(host):
     (alert,) = [a for a in get(host, "/api/v1/alerts")["alerts"] if a["labels"]["alertname"] == "NobodyHome"]
     assert alert["annotations"]["summary"] == "127.0.0.1:1"
     groups = {rule["name"] for group in get(host, "/api/v1/rules")["groups"] for rule in group["rules"]}
-    assert groups == {"TargetDown", "molecule_two", "NobodyHome"}
+    assert groups > {"Watchdog", "TargetDown", "CertificateExpires", "molecule_two", "NobodyHome"}
+
+
+def test_alerts_fire_when_they_should_and_only_then(host):
+    tests = base64.b64encode(Path(__file__).with_name("alerts.yml").read_bytes()).decode()
+    host.check_output(f"echo {tests} | base64 -d > /tmp/alerts.yml")
+    answer = host.run("promtool test rules /tmp/alerts.yml")
+    assert answer.rc == 0 and "SUCCESS" in answer.stdout, answer.stdout + answer.stderr
+
+
+def test_samples_arrive_at_another_server(host):
+    """A second Prometheus, behind the same TLS and login, that scrapes nothing: what it knows was written to it."""
+    far = "https://localhost:9999"
+    host.check_output(
+        "echo '{}' > /tmp/receiver.yml; systemd-run --unit=receiver --property=User=prometheus prometheus"
+        " --config.file=/tmp/receiver.yml --storage.tsdb.path=/tmp/receiver --web.listen-address=127.0.0.1:9999"
+        " --web.enable-remote-write-receiver --web.config.file=/etc/prometheus/web.yml"
+    )
+    try:
+        host.check_output(f"{CURL} --retry 20 --retry-connrefused --retry-delay 1 -o /dev/null {far}")
+        assert query(host, 'up{stage="molecule"}', far) == {"prometheus": 1.0, "nobody": 0.0}
+    finally:
+        host.check_output("systemctl stop receiver")
+
+
+def test_only_who_is_told_to_takes_samples(host):
+    write = f"{CURL} --user prometheus:{PASSWORD} -o /dev/null -w '%{{http_code}}' -X POST {URL}/api/v1/write"
+    assert host.check_output(write) == "404"
 
 
 def test_a_new_target_needs_no_restart(host):
