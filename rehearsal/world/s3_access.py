@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from yandex.cloud.storage.v1.bucket_pb2 import ACL
+
+from rehearsal.world import s3_settings
+
 if TYPE_CHECKING:
     from rehearsal.cloud.core import Cloud
 
@@ -26,7 +30,10 @@ def actions(cloud: Cloud, account: str) -> tuple[str, ...]:
     everywhere = {action for place in (cloud.folder_id, cloud.cloud_id) for action in _bound(cloud, place, account)}
     found = set(everywhere)
     for bucket in cloud.all("storage.v1.Bucket"):
-        found |= {f"{action}:{bucket.name}" for action in _bound(cloud, bucket.name, account) - everywhere}
+        inside = _bound(cloud, bucket.name, account)
+        inside |= s3_settings.granted(bucket, ACL.Grant.GRANT_TYPE_ACCOUNT, account)
+        inside |= s3_settings.granted(bucket, ACL.Grant.GRANT_TYPE_ALL_AUTHENTICATED_USERS)
+        found |= {f"{action}:{bucket.name}" for action in inside - everywhere}
     return tuple(sorted(found))
 
 

@@ -7,8 +7,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 from google.protobuf.json_format import MessageToDict
-from yandex.cloud.storage.v1.bucket_pb2 import Versioning
+from yandex.cloud.storage.v1.bucket_pb2 import ACL, Versioning
 
+# Who may read or change the ACL itself is nobody's business here: buckets change only through the cloud's API.
+GRANTED = {
+    ACL.Grant.PERMISSION_READ: ("Read", "List"),
+    ACL.Grant.PERMISSION_WRITE: ("Write", "Tagging"),
+    ACL.Grant.PERMISSION_FULL_CONTROL: ("Read", "List", "Write", "Tagging"),
+}
 STATUS = {Versioning.VERSIONING_ENABLED: "Enabled", Versioning.VERSIONING_SUSPENDED: "Suspended"}
 
 
@@ -49,7 +55,15 @@ def _remove_policy(s3: Any, name: str) -> None:
 def public_actions(bucket: Any) -> tuple[str, ...]:
     """What everybody may do without a key, in the server's words."""
     flags = bucket.anonymous_access_flags
-    return (("Read",) if flags.read.value else ()) + (("List",) if flags.list.value else ())
+    found = granted(bucket, ACL.Grant.GRANT_TYPE_ALL_USERS)
+    found |= ({"Read"} if flags.read.value else set()) | ({"List"} if flags.list.value else set())
+    return tuple(sorted(found))
+
+
+def granted(bucket: Any, kind: int, account: str = "") -> set[str]:
+    """What the bucket's ACL lets everybody, everybody with a key, or one account do."""
+    fitting = [g for g in bucket.acl.grants if g.grant_type == kind and g.grantee_id == account]
+    return {action for grant in fitting for action in GRANTED.get(grant.permission, ())}
 
 
 def lifecycle_rule(rule: Any) -> dict[str, Any]:

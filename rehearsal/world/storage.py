@@ -104,6 +104,7 @@ class Storage:
             s3_settings.apply(s3, bucket)
         public = s3_settings.public_actions(bucket)
         self._change(lambda identities: _make_public(identities, name, public))
+        self.sync_access(cloud)  # its grants
 
     def bucket_is_empty(self, cloud: Cloud, bucket: Any) -> bool:
         """No object, no old version and no delete marker is left."""

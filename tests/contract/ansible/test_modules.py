@@ -14,6 +14,7 @@ LIVES = {
     "yc_vpc_network": ({"name": "main", "description": "First"}, {"description": "Second"}),
     "yc_iam_service_account": ({"name": "robot"}, {"description": "Reads"}),
     "yc_lockbox_secret": ({"name": "s", "entries": [{"key": "k", "text": "hunter2hunter2"}]}, {"description": "Kept"}),
+    "yc_kms_symmetric_key": ({"name": "k"}, {"rotation_period": 86400}),
     "yc_storage_bucket": ({"name": "by-ansible", "max_size": "10GB"}, {"versioning": "enabled"}),
     "yc_compute_instance": (
         {

@@ -82,3 +82,26 @@ def test_a_role_on_a_bucket_holds_there_and_adds_to_the_folder_s():
 
 def test_a_role_for_something_else_opens_nothing():
     assert s3_access.actions(cloud(folder=[("vpc.admin", "serviceAccount", "aje1")]), "aje1") == ()
+
+
+def test_grants_of_a_bucket_open_it_to_one_account_to_all_accounts_and_to_everybody():
+    bound = cloud()
+    models, records = bound.all("storage.v1.Bucket")
+    ParseDict(
+        {
+            "grants": [
+                {"permission": "PERMISSION_READ", "grant_type": "GRANT_TYPE_ACCOUNT", "grantee_id": "aje1"},
+                {"permission": "PERMISSION_WRITE_ACP", "grant_type": "GRANT_TYPE_ACCOUNT", "grantee_id": "aje2"},
+            ]
+        },
+        models.acl,
+    )
+    grants = [
+        {"permission": "PERMISSION_WRITE", "grant_type": "GRANT_TYPE_ALL_AUTHENTICATED_USERS"},
+        {"permission": "PERMISSION_READ", "grant_type": "GRANT_TYPE_ALL_USERS"},
+    ]
+    ParseDict({"grants": grants}, records.acl)
+    assert s3_access.actions(bound, "aje1") == ("List:models", "Read:models", "Tagging:records", "Write:records")
+    assert s3_access.actions(bound, "aje2") == ("Tagging:records", "Write:records")
+    assert s3_settings.public_actions(models) == ()
+    assert s3_settings.public_actions(records) == ("List", "Read")

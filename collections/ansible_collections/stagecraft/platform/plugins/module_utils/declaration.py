@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 # what a service is called where the noun alone says too little
-PRODUCTS = {"dns": "DNS", "lockbox": "Lockbox", "postgresql": "PostgreSQL", "storage": "Object Storage"}
+PRODUCTS = {"dns": "DNS", "kms": "KMS", "lockbox": "Lockbox", "postgresql": "PostgreSQL", "storage": "Object Storage"}
 
 
 class Fail(Exception):
@@ -117,7 +117,7 @@ class Bound:
     """A field with what the backend found out about it."""
 
     field: Field
-    kind: str  # str int float bool enum map dict
+    kind: str  # str int float bool enum map dict json
     many: bool = False
     choices: dict[str, str] = field(default_factory=dict)  # user's spelling -> API's
     children: dict[str, Bound] = field(default_factory=dict)
@@ -125,6 +125,7 @@ class Bound:
     required: bool = False
     choice: tuple[str, ...] = ()  # (group, member): only one member of a group can be set
     where: dict[str, Any] = field(default_factory=dict)  # backend's own: write, update, read
+    later: bool = False  # creation does not take it: an update right after does
 
     @property
     def listy(self) -> bool:

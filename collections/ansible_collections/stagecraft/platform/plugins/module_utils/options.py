@@ -17,7 +17,7 @@ STATES = ["present", "absent", "info"]
 def option(bound: Bound) -> dict[str, Any]:
     """The argument spec of one field."""
     f, kind = bound.field, bound.kind
-    spec: dict[str, Any] = {"type": {"enum": "str", "map": "dict"}.get(kind, kind)}
+    spec: dict[str, Any] = {"type": {"enum": "str", "map": "dict", "json": "dict"}.get(kind, kind)}
     if f.unit:
         spec["type"] = "bytes" if f.unit == "size" else "str"
     if kind == "enum":

@@ -15,6 +15,7 @@ from .values import same
 __all__ = ["FOLDER", "SECRET", "SELF", "Fail", "Field", "Ref", "Resource", "Session", "Yandex"]
 
 BUSY = {"CREATING", "PROVISIONING", "STARTING", "STOPPING", "RESTARTING", "UPDATING", "DELETING"}
+SETTLING = 5  # seconds for which Get and List may not show something new
 COMMON = ("name", "description", "labels", "deletion_protection")  # every resource that has them has them the same way
 BOUNDS: dict[tuple, dict[str, Bound]] = {}  # what `bind` found, by resource and what its paths depend on
 FOLDER = Field("folder", "ID of the folder.", path="folder_id", key=True, env="YC_FOLDER_ID")
@@ -183,12 +184,29 @@ class Yandex:
 
     # ---- change ----
     def create(self, wanted: dict) -> None:
-        answer = self.call("Create", self.fill(self.request("Create"), wanted))
+        later = [n for n in wanted if self.bound[n].later]
+        first = {n: v for n, v in wanted.items() if n not in later}
+        answer = self.call("Create", self.fill(self.request("Create"), first))
         if self.resource.id_field in self.methods["Get"].input_type.fields_by_name:
             made = new(self.methods["Get"].output_type)
             answer.response.Unpack(made)
             self.id = made.id
-        self.look()
+        self.appear()
+        if later:
+            self.update(wanted, later)
+
+    def appear(self) -> None:
+        """Wait until what was just made is shown: Get and List may know nothing of it for a moment."""
+        ident = self.id
+        for _ in pauses(self.session.patience):
+            self.id = ident
+            if self.look() is not None:
+                return
+        raise Fail(f"it was made, but is not shown after {self.session.patience:.0f} s; run the same again to go on")
+
+    def appears(self) -> bool:
+        """Whether it is there after all, as when a run that was cut off made it a moment ago."""
+        return any(self.find() is not None for _ in pauses(SETTLING))
 
     def update(self, wanted: dict, changed: list[str], stop: bool = False) -> None:
         """Send the changed fields, and stop and start it around that where they need it."""

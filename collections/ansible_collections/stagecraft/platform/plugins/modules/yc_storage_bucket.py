@@ -93,6 +93,99 @@ options:
         description:
           - Give up unfinished uploads after so many days.
         type: int
+  acl:
+    description:
+      - Who else may do what with the whole bucket; anonymous_access is the simpler way to open it for reading.
+    type: list
+    elements: dict
+    suboptions:
+      permission:
+        description:
+          - Permission granted by the grant.
+        type: str
+        choices:
+          - full_control
+          - read
+          - read_acp
+          - write
+          - write_acp
+        required: true
+      type:
+        description:
+          - Whom it is for.
+        type: str
+        choices:
+          - account
+          - all_authenticated_users
+          - all_users
+        required: true
+      service_account:
+        description:
+          - Name of the service account, of a grant for an account.
+        type: str
+  cors:
+    description:
+      - What pages of other origins may do in a browser.
+    type: list
+    elements: dict
+    suboptions:
+      id:
+        description:
+          - ID of the CORS rule.
+        type: str
+      allowed_methods:
+        description:
+          - List of HTTP methods allowed by the CORS rule.
+        type: list
+        elements: str
+        choices:
+          - delete
+          - get
+          - head
+          - post
+          - put
+        required: true
+      allowed_origins:
+        description:
+          - List of request origins allowed by the CORS rule.
+        type: list
+        elements: str
+        required: true
+      allowed_headers:
+        description:
+          - List of HTTP headers allowed by the CORS rule.
+        type: list
+        elements: str
+      expose_headers:
+        description:
+          - List of headers contained in responses to CORS requests that can be accessed by applications.
+        type: list
+        elements: str
+      max_age:
+        description:
+          - How long a browser may remember the answer.
+          - A duration such as C(30s), C(5m) or C(2h).
+        type: str
+  policy:
+    description:
+      - The bucket's policy, with C(Version) and C(Statement) as S3 has them.
+    type: dict
+  encryption:
+    description:
+      - The key that new objects are encrypted with.
+    type: list
+    elements: dict
+    suboptions:
+      kms_key:
+        description:
+          - Name of the key.
+        type: str
+        required: true
+      algorithm:
+        description:
+          - SSE algorithm.
+          - When not set at creation, V(aws:kms).
+        type: str
   labels:
     description:
       - List of tags for the bucket.
@@ -128,6 +221,8 @@ EXAMPLES = r"""
     lifecycle:
       - id: old-versions
         expire_versions_days: 30
+    encryption:
+      - kms_key: data
 """
 
 RETURN = r"""

@@ -8,6 +8,7 @@ from . import (
     yandex_disks,
     yandex_dns,
     yandex_iam,
+    yandex_kms,
     yandex_lockbox,
     yandex_postgresql,
     yandex_storage,
@@ -17,6 +18,7 @@ from . import (
 MODULES = (
     yandex_vpc,
     yandex_iam,
+    yandex_kms,
     yandex_lockbox,
     yandex_storage,
     yandex_disks,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..yandex import Field, Resource
+from ..yandex import Field, Ref, Resource
+from .yandex_iam import SERVICE_ACCOUNT
+from .yandex_kms import SYMMETRIC_KEY
 
 BUCKET = Resource(
     "storage.v1.Bucket",
@@ -33,6 +35,44 @@ BUCKET = Resource(
                 ),
             ),
         ),
+        Field(
+            "acl",
+            "Who else may do what with the whole bucket; anonymous_access is the simpler way to open it for reading.",
+            "acl.grants",
+            fields=(
+                Field("permission", required=True),
+                Field("type", "Whom it is for.", "grant_type", required=True),
+                Ref(
+                    "service_account",
+                    SERVICE_ACCOUNT,
+                    "Name of the service account, of a grant for an account.",
+                    "grantee_id",
+                    computed=True,
+                ),
+            ),
+        ),
+        Field(
+            "cors",
+            "What pages of other origins may do in a browser.",
+            fields=(
+                Field("id"),
+                Field("allowed_methods", required=True),
+                Field("allowed_origins", required=True),
+                Field("allowed_headers"),
+                Field("expose_headers"),
+                Field("max_age", "How long a browser may remember the answer.", "max_age_seconds", unit="duration"),
+            ),
+        ),
+        Field("policy", "The bucket's policy, with C(Version) and C(Statement) as S3 has them."),
+        Field(
+            "encryption",
+            "The key that new objects are encrypted with.",
+            "encryption.rules",
+            fields=(
+                Ref("kms_key", SYMMETRIC_KEY, "Name of the key.", "kms_master_key_id", required=True),
+                Field("algorithm", path="sse_algorithm", default="aws:kms"),
+            ),
+        ),
         Field("labels", path="tags"),
     ),
     example="""
@@ -41,5 +81,6 @@ max_size: 50GB
 versioning: enabled
 lifecycle:
   - {id: old-versions, expire_versions_days: 30}
+encryption: [{kms_key: data}]
 """,
 )
