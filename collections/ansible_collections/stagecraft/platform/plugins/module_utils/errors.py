@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from .declaration import Fail
 
@@ -14,7 +16,8 @@ ADVICE = {
     "NOT_FOUND": "is the value spelled as the cloud spells it, and is it in this folder?",
     "INVALID_ARGUMENT": "the cloud does not accept a value: correct it in the declaration",
     "FAILED_PRECONDITION": "something stands in the way, often what still uses it, or deletion_protection",
-    "RESOURCE_EXHAUSTED": "a quota of the cloud is used up: ask for more of it, or delete what is not needed",
+    "RESOURCE_EXHAUSTED": "too many calls at once for {patience} s: run the same again a little later",
+    "QUOTA": "a quota of the cloud is used up: ask for more of it{request}, or delete what is not needed",
     "UNAVAILABLE": "the API at {endpoint} did not answer for {patience} s: check the endpoint (YC_ENDPOINT) "
     "and the network, then run the same again",
     "UNTRUSTED": "name the file with its certificate authority in root_certificates (YC_ROOT_CERTIFICATES), and check "
@@ -26,12 +29,18 @@ ADVICE = {
 
 
 class ApiFail(Fail):
-    """The API refused a call; `code` is the name of the gRPC status."""
+    """The API refused a call; `code` is the name of the gRPC status, `quotas` are the violations in its details."""
 
-    def __init__(self, call: str, code: str, details: str, **facts: object) -> None:
+    def __init__(self, call: str, code: str, details: str, quotas: Sequence[Any] = (), **facts: object) -> None:
         code, details = unwrapped(code, details)
         self.code = code
-        advice = ADVICE.get(code, "").format_map({"role": role(call), **facts})
+        used_up = is_quota(code, details, quotas)
+        facts |= {"role": role(call), "request": quota_request(quotas)}
+        advice = ADVICE.get("QUOTA" if used_up else code, "").format_map(facts)
+        if quotas:
+            metrics = [(q.metric.name, q.metric.limit, q.metric.usage, q.required) for q in quotas]
+            numbers = "; ".join("{}: limit {}, used {:.0f}, needed {}".format(*metric) for metric in metrics)
+            details = f"{details.rstrip('.')} ({numbers})"
         super().__init__(f"{call}: {code}: {details.rstrip('.')}" + (f". What to do: {advice}" if advice else ""))
 
 
@@ -62,12 +71,24 @@ def unwrapped(code: str, details: str) -> tuple[str, str]:
     return ("UNAVAILABLE", "no answer in time") if code == "DEADLINE_EXCEEDED" else (code, details)
 
 
-def is_transient(code: str, details: str) -> bool:
-    """Whether the same call can succeed a little later."""
+def is_quota(code: str, details: str, quotas: Sequence[Any] = ()) -> bool:
+    """Whether a quota is used up. Some services say so in words only; the limit of operations at a time is no quota."""
+    words = details.lower()
+    said = "quota" in words or (words.startswith("the limit on") and "active operations" not in words)
+    return code == "RESOURCE_EXHAUSTED" and (bool(quotas) or said)
+
+
+def quota_request(quotas: Sequence[Any]) -> str:
+    """The command that asks for more."""
+    wanted = " ".join(f"--desired-limit quota-id={q.metric.name},value={q.required}" for q in quotas)
+    command = "yc quota-manager quota-request create --resource-type resource-manager.cloud --resource-id <cloud id>"
+    return f" ({command} {wanted})" if quotas else ""
+
+
+def is_transient(code: str, details: str, quotas: Sequence[Any] = ()) -> bool:
+    """Whether the same call can succeed a little later: a quota that is used up does not come back by waiting."""
     code, details = unwrapped(code, details)
-    if code == "RESOURCE_EXHAUSTED":  # too many calls at once; a quota that is used up does not come back by waiting
-        return "quota" not in details.lower()
-    return code == "UNAVAILABLE"
+    return code == "UNAVAILABLE" or (code == "RESOURCE_EXHAUSTED" and not is_quota(code, details, quotas))
 
 
 def is_conflict(details: str) -> bool:

@@ -41,7 +41,13 @@ def apply(resource: Resource, params: dict, session: Any, check: bool = False) -
     backend = resource.backend(session, resource, params)
     keys = [n for n, b in backend.bound.items() if b.field.key]
     try:
-        return Run(backend, params, session, check).run()
+        try:
+            return Run(backend, params, session, check).run()
+        except Fail as error:
+            taken = getattr(error, "code", "") == "ALREADY_EXISTS" and backend.raw is None
+            if not (taken and backend.appears()):
+                raise
+            return Run(resource.backend(session, resource, params), params, session, check).run()
     except Fail as error:
         error.item = error.item or label(resource, params, keys)
         raise

@@ -15,6 +15,8 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is imported: it w
 
 import grpc
 import yandexcloud
+from google.rpc.status_pb2 import Status
+from yandex.cloud.quota.quota_pb2 import QuotaFailure
 
 from . import auth
 from .connection import OPTIONS
@@ -26,6 +28,21 @@ OPERATIONS = "operation.OperationService"
 PAYLOADS, SECRETS = "lockbox.v1.PayloadService", "lockbox.v1.SecretService"
 ONE_CALL = 30  # seconds that one call may take; what takes longer answers with an operation
 CODES = {code.value[0]: code.name for code in grpc.StatusCode}
+
+
+def violations(status: Any) -> list[Any]:
+    """The quotas that an error's details say are used up."""
+    found = []
+    for detail in status.details:
+        failure = QuotaFailure()
+        if detail.Unpack(failure):
+            found += failure.violations
+    return found
+
+
+def details_of(error: Any) -> Any:
+    """The details of a refused call: gRPC carries them in its trailing metadata."""
+    return Status.FromString(dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b""))
 
 
 def pauses(seconds: float, pause: float = 0.1, longest: float = 5) -> Iterator[None]:
@@ -90,14 +107,16 @@ class Session:
                 return None
             if is_conflict(details):  # another operation of the same cluster: wait for that as for our own
                 continue
-            if not is_transient(error.code().name, details) or time.monotonic() - started > self.patience:
+            quotas = violations(details_of(error))
+            if not is_transient(error.code().name, details, quotas) or time.monotonic() - started > self.patience:
                 break
-        raise self.failure(f"{service}.{method}", error.code().name, error.details() or "")
+        name, said = error.code().name, error.details() or ""
+        raise self.failure(f"{service}.{method}", name, said, violations(details_of(error)))
 
-    def failure(self, call: str, code: str, details: str) -> ApiFail:
+    def failure(self, call: str, code: str, details: str, quotas: list[Any]) -> ApiFail:
         """An error of the API, with what to do about it."""
         facts = {"credentials": self.credentials.source, "endpoint": self.endpoint, "patience": f"{self.patience:.0f}"}
-        return ApiFail(call, code, details, **facts)
+        return ApiFail(call, code, details, quotas, **facts)
 
     def call(self, service: str, method: str, request: Any) -> Any:
         """One call and, where it answers with an operation, the end of that: the finished operation."""
@@ -115,7 +134,8 @@ class Session:
                 "goes on in the cloud; run the same again to go on waiting for it (operation_timeout says how long)"
             )
         if answer.HasField("error"):
-            raise self.failure(f"{service}.{method}", CODES.get(answer.error.code, "UNKNOWN"), answer.error.message)
+            code = CODES.get(answer.error.code, "UNKNOWN")
+            raise self.failure(f"{service}.{method}", code, answer.error.message, violations(answer.error))
         return answer
 
     def pages(self, service: str, method: str = "List", **values: Any) -> Iterator[Any]:

@@ -40,6 +40,7 @@ class ShownOnce(Yandex):
         self.raw = getattr(answer, self.resource.noun)
         self.id = self.raw.id
         self.session.add_to_secret(place["secret"], {"key_id": self.key_id(), **self.entries(answer)})
+        self.appear()
         self.saved_to = place
 
     def update(self, wanted: dict, changed: list[str], stop: bool = False) -> None:

@@ -184,16 +184,12 @@ class Yandex:
 
     # ---- change ----
     def create(self, wanted: dict) -> None:
-        later = [n for n in wanted if self.bound[n].later]
-        first = {n: v for n, v in wanted.items() if n not in later}
-        answer = self.call("Create", self.fill(self.request("Create"), first))
+        answer = self.call("Create", self.fill(self.request("Create"), wanted))
         if self.resource.id_field in self.methods["Get"].input_type.fields_by_name:
             made = new(self.methods["Get"].output_type)
             answer.response.Unpack(made)
             self.id = made.id
         self.appear()
-        if later:
-            self.update(wanted, later)
 
     def appear(self) -> None:
         """Wait until what was just made is shown: Get and List may know nothing of it for a moment."""
