@@ -13,7 +13,9 @@ import typer
 from rehearsal import environment, lifecycle, report
 from rehearsal.world import WorldError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
 Name = Annotated[str, typer.Argument(help="Name of the rehearsal: the stage's name.")]
 
 
