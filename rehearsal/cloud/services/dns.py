@@ -32,8 +32,7 @@ class Zone(Bound, Kind):
     networked = True  # the name servers of subnets have to follow
 
     def on_create(self, call: Call, resource: Message, request: Message) -> None:
-        if not resource.HasField("public_visibility") and not resource.HasField("private_visibility"):
-            raise invalid("visibility: one of private_visibility, public_visibility is required")
+        self._check_visible(resource)
         self._check_taken(call.cloud, resource)
         self.save(call.cloud, resource)
         soa = "ns.internal.yandexcloud.net. mx.cloud.yandex.net. 1 10800 900 604800 900"
@@ -47,14 +46,26 @@ class Zone(Bound, Kind):
         self._keep(call.cloud, resource, records)
 
     def on_update(self, call: Call, resource: Message, before: Message, request: Message) -> None:
+        self._check_visible(resource)
         self._check_taken(call.cloud, resource)
 
+    def _check_visible(self, zone: Message) -> None:
+        """Somebody must see it; what everybody sees is no top-level domain."""
+        if not zone.HasField("public_visibility") and not zone.HasField("private_visibility"):
+            raise invalid("visibility: one of private_visibility, public_visibility is required")
+        if zone.HasField("public_visibility") and len(zone.zone.rstrip(".").split(".")) < 2:
+            raise invalid(f"zone: {zone.zone!r} is a top-level domain and cannot be a public zone")
+
     def _check_taken(self, cloud: Cloud, zone: Message) -> None:
-        """Two private zones of one name cannot be in one network."""
+        """Two private zones of one name cannot be in one network, two public ones nowhere."""
         mine = set(zone.private_visibility.network_ids)
         for other in cloud.all(self.api):
-            if other.id != zone.id and other.zone == zone.zone and mine & set(other.private_visibility.network_ids):
+            if other.id == zone.id or other.zone != zone.zone:
+                continue
+            if mine & set(other.private_visibility.network_ids):
                 raise refused(f"zone: {zone.zone} exists in the same network already ({other.name or other.id})")
+            if zone.HasField("public_visibility") and other.HasField("public_visibility"):
+                raise refused(f"zone: the public zone {zone.zone} exists already ({other.name or other.id})")
 
     def update_private_networks(self, call: Call, request: Message) -> Message:
         zone = self.find(call, request)

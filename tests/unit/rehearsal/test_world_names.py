@@ -39,10 +39,12 @@ def known(cloud, tmp_path, monkeypatch):
         (Interface("sub-b", IPv4Address("10.0.1.9")),),
     )
     foreign_records = [RecordSet(name="x.foreign.internal.", type="A", ttl=60, data=["10.9.9.9"])]
+    public = DnsZone(id="dns3", zone="site.example.")
+    public.public_visibility.SetInParent()
+    public_records = [RecordSet(name="www.site.example.", type="A", ttl=60, data=["198.51.100.7"])]
     place = Place("t")
-    names.write(
-        place, names.snapshot(place, topology.read(cloud, [host]), [(zone, records), (foreign, foreign_records)])
-    )
+    zones = [(zone, records), (foreign, foreign_records), (public, public_records)]
+    names.write(place, names.snapshot(place, topology.read(cloud, [host]), zones))
     return names.Server(place)
 
 
@@ -55,6 +57,7 @@ def ask(server: names.Server, name: str, kind: str = "A", network: str = "net") 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
+        ("www.site.example", ["198.51.100.7"]),
         ("backend-1.partners.internal", ["10.0.0.6", "10.0.0.7"]),
         ("BACKEND-1.partners.internal", ["10.0.0.6", "10.0.0.7"]),
         ("api.partners.internal", ["backend-1.partners.internal.", "10.0.0.6", "10.0.0.7"]),

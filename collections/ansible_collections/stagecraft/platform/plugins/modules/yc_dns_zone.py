@@ -46,7 +46,7 @@ options:
     type: str
   public:
     description:
-      - Publicly visible zone settings.
+      - Whether the whole internet sees it.
     type: bool
   networks:
     description:

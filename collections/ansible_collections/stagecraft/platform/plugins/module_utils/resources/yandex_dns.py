@@ -43,7 +43,7 @@ ZONE = Resource(
     module="yc_dns_zone",
     fields=(
         Field("zone", required=True),
-        Field("public", path="public_visibility", on={}),
+        Field("public", "Whether the whole internet sees it.", "public_visibility", on={}),
         Ref("networks", NETWORK, "Networks that see a private zone.", "private_visibility.network_id"),
     ),
     example="""
