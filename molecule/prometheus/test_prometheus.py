@@ -48,7 +48,7 @@ def test_rules_are_evaluated_and_alerts_made(host):
 
 
 def test_alerts_fire_when_they_should_and_only_then(host):
-    tests = base64.b64encode(Path(__file__).with_name("alerts.yml").read_bytes()).decode()
+    tests = base64.b64encode((Path(__file__).with_name("files") / "alerts.yml").read_bytes()).decode()
     host.check_output(f"echo {tests} | base64 -d > /tmp/alerts.yml")
     answer = host.run("promtool test rules /tmp/alerts.yml")
     assert answer.rc == 0 and "SUCCESS" in answer.stdout, answer.stdout + answer.stderr

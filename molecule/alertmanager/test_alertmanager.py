@@ -1,0 +1,90 @@
+"""Who is told of what: from a target that stops to the receiver, and back."""
+
+import json
+import time
+
+CURL = "curl --silent --show-error --max-time 10"
+URL = "https://$(hostname):9093"
+PASSWORD = "an-alerting-password"
+TOKEN = "a-token-for-tests"
+ENOUGH = 30  # seconds
+
+
+def get(host, path):
+    return json.loads(host.check_output(f'{CURL} --user alertmanager:{PASSWORD} "{URL}/api/v2/{path}"'))
+
+
+def told(host):
+    """Everything that the receiver was told so far."""
+    return [json.loads(line) for line in host.run("cat /srv/peer/told.jsonl").stdout.splitlines()]
+
+
+def wait_for(host, status):
+    """The newest message about the target, once it says so."""
+    deadline = time.monotonic() + ENOUGH
+    while time.monotonic() < deadline:
+        news = [message for message in told(host) if message["groupLabels"] == {"alertname": "TargetDown"}]
+        if news and news[-1]["status"] == status:
+            return news[-1]
+        time.sleep(0.5)
+    raise AssertionError(f"the receiver was not told that TargetDown is {status}: {told(host)}")
+
+
+def test_an_alert_is_told_when_it_fires_and_when_it_clears(host):
+    host.check_output("rm -f /srv/peer/told.jsonl")
+    try:
+        host.check_output("systemctl stop peer@9998")
+        message = wait_for(host, "firing")
+    finally:
+        host.check_output("systemctl start peer@9998")
+    assert message["authorization"] == f"Bearer {TOKEN}"
+    (alert,) = message["alerts"]
+    assert alert["labels"] == {
+        "alertname": "TargetDown", "job": "coming_and_going", "instance": "localhost:9998", "severity": "critical",
+        "stage": "molecule",
+    }  # fmt: skip
+    assert alert["annotations"]["runbook_url"].endswith("/docs/alerts.md#targetdown")
+    (alert,) = wait_for(host, "resolved")["alerts"]
+    assert alert["labels"]["instance"] == "localhost:9998"
+
+
+def test_the_watchdog_is_shown_and_nobody_is_told(host):
+    deadline = time.monotonic() + ENOUGH
+    while "Watchdog" not in (names := {alert["labels"]["alertname"] for alert in get(host, "alerts")}):
+        assert time.monotonic() < deadline, f"shown are {names}"
+        time.sleep(0.5)
+    assert {message["groupLabels"]["alertname"] for message in told(host)} <= {"TargetDown"}
+
+
+def test_a_login_is_wanted(host):
+    for user in ("", "--user alertmanager:wrong-password", f"--user other:{PASSWORD}"):
+        assert host.check_output(f'{CURL} {user} -o /dev/null -w "%{{http_code}}" {URL}/api/v2/alerts') == "401"
+
+
+def test_plain_http_old_tls_and_loopback_are_refused(host):
+    assert "Alertmanager" not in host.run(f"{CURL} {URL.replace('https', 'http')}/").stdout
+    assert host.run(f"{CURL} --tls-max 1.1 --ciphers DEFAULT@SECLEVEL=0 {URL}/").rc == 35
+    assert host.run(f"{CURL} --insecure https://127.0.0.1:9093/").rc == 7
+
+
+def test_it_has_no_door_for_peers(host):
+    doors = host.check_output("ss -Hlntue").splitlines()
+    user = host.check_output("id -u prometheus")  # of Prometheus too
+    assert sorted(door.split()[4].rpartition(":")[2] for door in doors if f" uid:{user} " in door) == ["9090", "9093"]
+
+
+def test_secrets_are_nowhere_in_the_clear_for_others(host):
+    pid = host.check_output("systemctl show -p MainPID --value prometheus-alertmanager")
+    said = host.check_output(
+        f"tr '\\0' ' ' < /proc/{pid}/cmdline; journalctl -o cat; cat /etc/prometheus-alertmanager/*.yml"
+    )
+    assert PASSWORD not in said and TOKEN not in said
+    for name in ("key.pem", "webhook-token", "alertmanager.yml"):
+        assert host.run(f"su nobody -s /bin/sh -c 'cat /etc/prometheus-alertmanager/{name}'").rc != 0
+
+
+def test_the_sandbox_holds(host, writes_of):
+    refused = writes_of("prometheus-alertmanager", "/etc/written", "/var/lib/prometheus/written")
+    assert len(refused) == 2 and all("Read-only file system" in line for line in refused)
+    pid = host.check_output("systemctl show -p MainPID --value prometheus-alertmanager")
+    assert "CapEff:\t0000000000000000" in host.file(f"/proc/{pid}/status").content_string
