@@ -162,6 +162,7 @@ def returned(resource: Resource) -> dict[str, Any]:
     backend = resource.backend(None, resource, {})
     read = backend.message().DESCRIPTOR if resource.message else backend.methods["Get"].output_type
     contains = {f.name: {"description": text(f), "returned": "when set", "type": returned_type(f)} for f in read.fields}
+    contains |= {n: {"description": said, "returned": "when set", "type": "list"} for n, said in resource.details}
     return {
         "exists": {
             "description": "Whether it exists now; in check mode, whether it existed.",

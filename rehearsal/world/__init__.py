@@ -46,6 +46,17 @@ class World:
 
     def delete_cluster(self, cloud: Cloud, cluster: Any) -> None: ...
 
+    def lead(self, cloud: Cloud, cluster: Any, host: Any) -> None:
+        """Have this host of the cluster take writes from now on."""
+
+    def back_up(self, cloud: Cloud, cluster: Any, backup: Any) -> None:
+        """Keep all of the cluster's data as they are now."""
+
+    def delete_backup(self, cloud: Cloud, backup: Any) -> None: ...
+
+    def restore_cluster(self, cloud: Cloud, cluster: Any, backup: Any, *, live: bool) -> None:
+        """Before a new cluster's first `put_cluster`: give it a backup's data; `live`, what its source has now."""
+
     def put_user(self, cloud: Cloud, cluster: Any, user: Any, password: str | None) -> None:
         """`password` is None where it does not change."""
 

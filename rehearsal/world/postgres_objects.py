@@ -8,10 +8,9 @@ from typing import Any
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier, Literal
 
+from rehearsal.cloud.services.postgresql_content import PRODUCT_ROLES
 from rehearsal.world import WorldError
 
-# The product's own roles, for users to be members of, and what PostgreSQL's role behind each is.
-PRODUCT_ROLES = {"mdb_admin": "pg_signal_backend", "mdb_monitor": "pg_monitor", "mdb_replication": None}
 SYSTEM_DATABASES = ("postgres", "template1")
 # fmt: off
 EXTENSIONS = frozenset(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import secrets
-
 from google.protobuf.message import Message
 
-from rehearsal.cloud import addresses
+from rehearsal.cloud import listing
 from rehearsal.cloud.access import Bound
 from rehearsal.cloud.core import ZONES, Cloud
-from rehearsal.cloud.descriptors import new
 from rehearsal.cloud.errors import invalid, not_found, refused
 from rehearsal.cloud.operations import Job
-from rehearsal.cloud.service import LETTERS, Call, Service
+from rehearsal.cloud.service import Call, Service
+from rehearsal.cloud.services import postgresql_backup as backup
 from rehearsal.cloud.services import postgresql_content as content
-from rehearsal.cloud.services.postgresql_content import CLUSTER, HOST
+from rehearsal.cloud.services import postgresql_hosts
+from rehearsal.cloud.services.postgresql_content import CLUSTER
 
 GIB = 1 << 30
 VERSIONS = ("13", "14", "15", "16", "17", "18")
@@ -28,7 +27,7 @@ PRESETS = {  # id: (cores, GiB of memory)
 }
 
 
-class Cluster(Bound, content.InCluster):
+class Cluster(Bound, postgresql_hosts.Hosts, content.InCluster):
     """One PostgreSQL behind the World; each host has a name and a private address."""
 
     api = CLUSTER
@@ -48,10 +47,10 @@ class Cluster(Bound, content.InCluster):
             raise invalid("host_specs: at least one host is required")
         self.save(call.cloud, resource)  # what is in it names it
         for number, spec in enumerate(request.host_specs):
-            self._host(call, resource, spec, "REPLICA" if number else "MASTER")
-        for spec in request.user_specs:
+            self.add_host(call, resource, spec, "REPLICA" if number else "MASTER")
+        for spec in getattr(request, "user_specs", ()):  # a restored cluster has those of its backup
             content.make_user(call, resource.id, spec)
-        for spec in request.database_specs:
+        for spec in getattr(request, "database_specs", ()):
             call.cloud.kind(content.DATABASE).make(call, spec, cluster_id=resource.id)
 
     def _check(self, cluster: Message) -> None:
@@ -78,39 +77,12 @@ class Cluster(Bound, content.InCluster):
             chosen.effective_config.CopyFrom(chosen.user_config)
         if not config.HasField("backup_retain_period_days"):
             config.backup_retain_period_days.value = 7
+        if not cluster.maintenance_window.WhichOneof("policy"):
+            cluster.maintenance_window.anytime.SetInParent()
+        weekly = cluster.maintenance_window.weekly_maintenance_window
+        if cluster.maintenance_window.HasField("weekly_maintenance_window") and not (weekly.day and weekly.hour):
+            raise invalid("maintenance_window.weekly_maintenance_window: day and hour are required")
         cluster.health = cluster.ALIVE
-
-    def _host(self, call: Call, cluster: Message, spec: Message, role: str) -> Message:
-        if spec.zone_id not in ZONES:
-            raise invalid(f"host_specs.zone_id: Zone {spec.zone_id!r} not found; there are {', '.join(ZONES)}")
-        subnet = self._subnet(call.cloud, cluster, spec)
-        host = new(HOST)
-        part = "".join(secrets.choice(LETTERS) for _ in range(16))
-        host.name = f"rc1{spec.zone_id[-1]}-{part}.mdb.yandexcloud.net"
-        host.cluster_id, host.zone_id, host.subnet_id = cluster.id, spec.zone_id, subnet.id
-        host.role, host.health, host.assign_public_ip = role, host.ALIVE, spec.assign_public_ip
-        host.resources.CopyFrom(cluster.config.resources)
-        for service in ("POSTGRESQL", "POOLER"):
-            host.services.add(type=service, health="ALIVE")
-        address = addresses.private(call.cloud, subnet.id)
-        kind = call.cloud.kind(HOST)
-        kind.save(call.cloud, host)
-        call.cloud.facts(HOST, host.name)["address"] = address
-        return host
-
-    def _subnet(self, cloud: Cloud, cluster: Message, spec: Message) -> Message:
-        """The subnet that is named, or the only one of the network in the zone."""
-        inside = [
-            s for s in cloud.all("vpc.v1.Subnet") if s.network_id == cluster.network_id and s.zone_id == spec.zone_id
-        ]
-        fitting = [s for s in inside if s.id == spec.subnet_id] if spec.subnet_id else inside
-        if len(fitting) != 1:
-            raise invalid(
-                f"host_specs: subnet_id {spec.subnet_id!r} is no subnet of the cluster's network in {spec.zone_id}"
-                if spec.subnet_id
-                else f"host_specs: {len(inside)} subnets of the cluster's network are in {spec.zone_id}: subnet_id is needed"
-            )
-        return fitting[0]
 
     # ---- changes ----
     def on_update(self, call: Call, resource: Message, before: Message, request: Message) -> None:
@@ -140,28 +112,40 @@ class Cluster(Bound, content.InCluster):
         self.save(call.cloud, cluster)
         return call.operation(self, cluster, verb, before=before)
 
-    # ---- hosts ----
-    def add_hosts(self, call: Call, request: Message) -> Message:
+    # ---- backups ----
+    def backup(self, call: Call, request: Message) -> Message:
         cluster = self.find(call, request)
         self.check_idle(call, cluster)
-        call.cloud.check_references(request)
-        names = [self._host(call, cluster, spec, "REPLICA").name for spec in request.host_specs]
-        return call.operation(self, cluster, "add_hosts", before=cluster, hosts=names)
+        if cluster.status != cluster.RUNNING:
+            raise refused(
+                f"Cluster {cluster.id} is {cluster.Status.Name(cluster.status)}; only a running one is backed up"
+            )
+        return call.operation(self, cluster, "backup", before=cluster)
 
-    def delete_hosts(self, call: Call, request: Message) -> Message:
-        cluster = self.find(call, request)
-        self.check_idle(call, cluster)
-        known = {host.name: host for host in content.of_cluster(call.cloud, HOST, cluster.id)}
-        for name in request.host_names:
-            if name not in known:
-                raise not_found("Host", name)
-            if known[name].role == known[name].MASTER:
-                raise refused(f"Host {name} is the master and cannot be deleted")
-        return call.operation(self, cluster, "delete_hosts", before=cluster, hosts=list(request.host_names))
+    def list_backups(self, call: Call, request: Message) -> Message:
+        cluster, answer = self.find(call, request), call.answer()
+        found = list(enumerate(backup.of_cluster(call.cloud, cluster.id), 1))
+        page, answer.next_page_token = listing.page(found, request.page_size, request.page_token)
+        answer.backups.extend(page)
+        return answer
+
+    def restore(self, call: Call, request: Message) -> Message:
+        """A new cluster. With a time, it has what its source has written until now, while that is there."""
+        source = backup.check(call, request)
+        call.cloud.check_references(request)
+        live = request.HasField("time") and call.cloud.get(CLUSTER, source.source_cluster_id) is not None
+        request.folder_id = request.folder_id or source.folder_id
+        cluster = self.make(call, request)
+        backup.unpack(call, cluster, source, live=live)
+        return call.operation(self, cluster, "create", backup=source.id, live=live)
 
     # ---- the World ----
     def work_create(self, cloud: Cloud, cluster: Message, job: Job) -> None:
         cloud.sync_network()
+        if "backup" in job.note:
+            cloud.world.restore_cluster(
+                cloud, cluster, cloud.get(backup.API, job.note["backup"]), live=job.note["live"]
+            )
         cloud.world.put_cluster(cloud, cluster)
         for user in content.of_cluster(cloud, content.USER, cluster.id):
             content.put_user(cloud, cluster, user)
@@ -171,32 +155,22 @@ class Cluster(Bound, content.InCluster):
         for user in content.of_cluster(cloud, content.USER, cluster.id):
             if user.permissions:
                 content.put_user(cloud, cluster, user)
+        backup.make(cloud, cluster, automated=True)
+
+    def work_backup(self, cloud: Cloud, cluster: Message, job: Job) -> None:
+        backup.make(cloud, cluster, automated=False)
 
     def work_update(self, cloud: Cloud, cluster: Message, job: Job) -> None:
         cloud.sync_network()
         cloud.world.put_cluster(cloud, cluster)
 
-    work_start = work_add_hosts = work_update
-
-    def work_delete_hosts(self, cloud: Cloud, cluster: Message, job: Job) -> None:
-        with cloud.store.transaction():
-            for name in job.note["hosts"]:
-                cloud.store.drop(HOST, name)
-        self.work_update(cloud, cluster, job)
+    work_start = work_update
 
     def work_stop(self, cloud: Cloud, cluster: Message, job: Job) -> None:
         cloud.world.stop_cluster(cloud, cluster)
 
     def work_delete(self, cloud: Cloud, cluster: Message, job: Job) -> None:
         cloud.world.delete_cluster(cloud, cluster)
-
-    def undo(self, cloud: Cloud, job: Job) -> None:
-        """Hosts that could not be added are taken away."""
-        if job.verb == "add_hosts":
-            with cloud.store.transaction():
-                for name in job.note["hosts"]:
-                    cloud.store.drop(HOST, name)
-        super().undo(cloud, job)
 
 
 class Presets(Service):
@@ -220,5 +194,5 @@ def _fill(preset: Message, ident: str) -> Message:
     return preset
 
 
-SERVICES = (Cluster, content.Database, content.User, Presets)
+SERVICES = (Cluster, content.Database, content.User, backup.Backup, Presets)
 HIDDEN = (content.Host,)  # kinds without a service: they are listed by their cluster's

@@ -12,6 +12,8 @@ from rehearsal.cloud.service import Call
 
 CLUSTER, HOST = "mdb.postgresql.v1.Cluster", "mdb.postgresql.v1.Host"
 DATABASE, USER = "mdb.postgresql.v1.Database", "mdb.postgresql.v1.User"
+# The product's own roles, for users to be members of, and what PostgreSQL's role behind each is.
+PRODUCT_ROLES = {"mdb_admin": "pg_signal_backend", "mdb_monitor": "pg_monitor", "mdb_replication": None}
 CONNECTIONS = 50  # that a user may have where it is not said
 
 
@@ -136,6 +138,11 @@ class User(InCluster):
             name = permission.database_name
             if name not in coming and cloud.get(DATABASE, f"{user.cluster_id}/{name}") is None:
                 raise not_found("Database", name)
+        for role in user.grants:
+            if role == user.name:
+                raise invalid(f"grants: user {user.name} cannot be granted to itself")
+            if role not in PRODUCT_ROLES and cloud.get(USER, f"{user.cluster_id}/{role}") is None:
+                raise not_found("User", role)
 
     def hidden_change(self, request: Message) -> bool:
         return bool(getattr(request, "password", "")) and (

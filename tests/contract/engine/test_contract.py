@@ -68,7 +68,7 @@ class Life:
         assert made["changed"] and made["exists"] and made["diff"]["before"] == {}
         seen = self.apply(self.identity, state="info")
         assert seen["exists"] and not seen["changed"]
-        assert seen[self.noun] == made[self.noun]
+        assert {n: seen[self.noun].get(n) for n in made[self.noun]} == made[self.noun]
         if "labels" in self.engine.session.bound(kind_of(self.kind)):
             labels = seen[self.noun].get("labels") or {t["key"]: t["value"] for t in seen[self.noun]["tags"]}
             assert labels["stagecraft-stage"] == "contract"

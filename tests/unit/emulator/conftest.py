@@ -49,6 +49,9 @@ class NotingWorld(World):
     def put_cluster(self, cloud, cluster) -> None:
         self._note(f"put_cluster {cluster.name}")
 
+    def restore_cluster(self, cloud, cluster, backup, *, live) -> None:
+        self._note(f"restore_cluster {cluster.name} {'live' if live else 'as it was'}")
+
     def put_user(self, cloud, cluster, user, password) -> None:
         self.passwords[user.name] = password
         self._note(f"put_user {user.name}")

@@ -54,6 +54,9 @@ class Fake:
         self.note("delete")
         del self.session.things[self.place]
 
+    def details(self) -> dict:
+        return {}
+
     def returned(self) -> dict:
         return dict(self.raw or {})
 

@@ -54,6 +54,7 @@ class Field:
     free: bool = False  # a dictionary checked by the API's descriptor, not by sub-options
     listed: str = ""  # read with this method of the service instead of from the resource
     via: str = ""  # "boot_disk.disk_id:compute.v1.Disk": read from that other resource
+    mask: str = ""  # what an update's mask calls it, where that is not its path
     env: str = ""  # the environment variable behind it, which the session reads
     upper: bool = False  # a text that the API has in upper case and a person need not
     implied: str = ""  # of a switch: it is on where this other option is given
@@ -86,6 +87,7 @@ class Resource:
     view: str = ""  # of Get, to see everything
     ident: str = ""  # what requests call its id, if not <noun>_id
     note: str = ""  # a sentence for the documentation
+    details: tuple[tuple[str, str], ...] = ()  # (name, text) of what `state: info` shows beside the API's resource
 
     @property
     def noun(self) -> str:

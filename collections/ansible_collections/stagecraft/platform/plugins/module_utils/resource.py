@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,7 +80,7 @@ class Run:
         if self.state == "absent":
             return self.remove(have)
         if self.state == "info":
-            return self.result(False, difference({}, {}), have is not None)
+            return self.result(False, difference({}, {}), have is not None, self.backend.details)
         plan = self.plan(have)
         self.refuse(plan)
         if not self.check:
@@ -220,6 +221,6 @@ class Run:
             self.session.forget(self.backend)
         return self.result(True, difference({"state": "present"}, {"state": "absent"}), False)
 
-    def result(self, changed: bool, diff: dict, exists: bool) -> dict[str, Any]:
-        found = {self.backend.resource.noun: self.backend.returned()} if exists else {}
+    def result(self, changed: bool, diff: dict, exists: bool, details: Callable[[], dict] = dict) -> dict[str, Any]:
+        found = {self.backend.resource.noun: self.backend.returned() | details()} if exists else {}
         return {"changed": changed, "diff": diff, "exists": exists, "missing": sorted(self.missing), **found}

@@ -61,7 +61,8 @@ class Yandex:
                 bound[f.name] = Bound(dataclasses.replace(f, key=True), "str")
             else:
                 bound[f.name] = bind(f, write, update, read, self.resource.noun)
-        alternatives(bound)
+        for options in (bound, *(b.children for b in bound.values() if b.field.virtual)):
+            alternatives(options)
         return bound | secret_options(bound)
 
     def message(self) -> Any:
@@ -184,12 +185,20 @@ class Yandex:
 
     # ---- change ----
     def create(self, wanted: dict) -> None:
-        answer = self.call("Create", self.fill(self.request("Create"), wanted))
+        later = [n for n in wanted if self.bound[n].later]
+        first = {n: v for n, v in wanted.items() if n not in later}
+        answer = self.make(first)
         if self.resource.id_field in self.methods["Get"].input_type.fields_by_name:
             made = new(self.methods["Get"].output_type)
             answer.response.Unpack(made)
             self.id = made.id
         self.appear()
+        if later:
+            self.update(wanted, later)
+
+    def make(self, wanted: dict) -> Any:
+        """The call that makes it, and the finished operation."""
+        return self.call("Create", self.fill(self.request("Create"), wanted))
 
     def appear(self) -> None:
         """Wait until what was just made is shown: Get and List may know nothing of it for a moment."""
@@ -227,6 +236,10 @@ class Yandex:
         """The resource as its module returns it."""
         return tidy(self.raw) | self.listed
 
+    def details(self) -> dict[str, Any]:
+        """What `state: info` shows beside that, because it takes more calls."""
+        return {}
+
 
 def needed_by_paths(resource: declaration.Resource) -> list[str]:
     """The options that stand in braces in the path of another one."""
@@ -235,8 +248,8 @@ def needed_by_paths(resource: declaration.Resource) -> list[str]:
 
 def masks(bound: Bound, want: Any, have: Any) -> list[str]:
     """The paths to update: of a message that exists only its changed leaves."""
-    path = ".".join(f.name for f in bound.where["update"])
-    if not bound.children or bound.many or not want or not have:
+    path = bound.field.mask or ".".join(f.name for f in bound.where["update"])
+    if bound.field.mask or not bound.children or bound.many or not want or not have:
         return [path]
     changed = [n for n, v in want.items() if not same(bound.children[n], v, have.get(n))]
     return [f"{path}." + ".".join(f.name for f in bound.children[n].where["update"]) for n in changed]

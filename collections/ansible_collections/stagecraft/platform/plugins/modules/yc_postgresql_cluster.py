@@ -109,9 +109,8 @@ options:
         type: bool
   hosts:
     description:
-      - Its hosts; the first leads.
+      - Its hosts; of a new cluster the first leads.
       - Needed at creation.
-      - Cannot be changed later.
     type: list
     elements: dict
     suboptions:
@@ -134,6 +133,45 @@ options:
       - Name of the security group.
     type: list
     elements: str
+  maintenance_window:
+    description:
+      - When the cloud may do maintenance.
+    type: dict
+    suboptions:
+      anytime:
+        description:
+          - Whenever it likes.
+        type: bool
+      day:
+        description:
+          - Day of the week.
+        type: str
+        choices:
+          - fri
+          - mon
+          - sat
+          - sun
+          - thu
+          - tue
+          - wed
+      hour:
+        description:
+          - Hour of the day in UTC, 1 to 24.
+        type: int
+  restore_from:
+    description:
+      - 'Begin with the data of a backup: users, databases and rows. Of a cluster that exists nothing is restored.'
+      - Used at creation only.
+    type: dict
+    suboptions:
+      cluster:
+        description:
+          - Name of the cluster; its newest backup and all written since.
+        type: str
+      backup:
+        description:
+          - Id of a backup, as it was then.
+        type: str
   state:
     description:
       - Whether it should exist; V(info) only looks.
@@ -272,6 +310,10 @@ cluster:
         for managed databases.
       returned: when set
       type: bool
+    backups:
+      description: Its backups, the newest first; O(state=info) shows them.
+      returned: when set
+      type: list
 """
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.module import run

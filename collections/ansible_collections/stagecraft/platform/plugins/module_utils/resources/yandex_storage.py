@@ -39,6 +39,7 @@ BUCKET = Resource(
             "acl",
             "Who else may do what with the whole bucket; anonymous_access is the simpler way to open it for reading.",
             "acl.grants",
+            mask="acl",
             fields=(
                 Field("permission", required=True),
                 Field("type", "Whom it is for.", "grant_type", required=True),
@@ -68,6 +69,7 @@ BUCKET = Resource(
             "encryption",
             "The key that new objects are encrypted with.",
             "encryption.rules",
+            mask="encryption",
             fields=(
                 Ref("kms_key", SYMMETRIC_KEY, "Name of the key.", "kms_master_key_id", required=True),
                 Field("algorithm", path="sse_algorithm", default="aws:kms"),
