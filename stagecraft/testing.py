@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,25 +29,24 @@ class Suite:
     name: str
     command: tuple[str, ...]
     fast: bool = True  # no root, part of `make test-fast`
-    counts: bool = True  # ends in a line of "N passed"; otherwise it is one check
+    counts: bool = True  # tests, which end in a line of "N passed"; otherwise it is one check
     folder: Path = ROOT
 
     def run(self, console: Console, log: Path) -> tuple[int, int, int]:
         """Run it, its output into the log. Returns passed, failed, skipped."""
         started = time.monotonic()
-        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         with log.open("w") as out:
             code = subprocess.run(
-                self.command, cwd=self.folder, env=environment, stdout=out, stderr=subprocess.STDOUT
+                self.command, cwd=self.folder, env=environment(), stdout=out, stderr=subprocess.STDOUT
             ).returncode
         text = log.read_text(errors="replace")
         passed, failed, skipped = self.count(text, code)
         mark = "[green]ok[/]" if code == 0 else "[bold red]FAILED[/]"
         took = clock(time.monotonic() - started)
-        console.print(f"{mark} {self.name:<12} {took:>7}  {passed} passed, {failed} failed, {skipped} skipped")
+        said = f"{mark} {self.name:<12} {took:>7}  {passed} passed, {failed} failed, {skipped} skipped"
         if code:
-            console.print(escape("\n".join(text.strip().splitlines()[-60:])))
-            console.print(f"  full log: {log}")
+            said += escape("\n" + "\n".join(text.strip().splitlines()[-60:])) + f"\n  full log: {log}"
+        console.print(said)  # at once: two suites may end together
         return passed, failed, skipped
 
     def count(self, text: str, code: int) -> tuple[int, int, int]:
@@ -58,6 +58,14 @@ class Suite:
         if code and not failed:
             failed = 1
         return found.get("passed", 0) or int(not self.counts and code == 0), failed, found.get("skipped", 0)
+
+
+def environment() -> dict[str, str]:
+    """That of this process, and what Python compiled is kept outside the checkout: the tests start it hundreds of times."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    own = os.environ | {"PATH": path, "PYTHONPYCACHEPREFIX": str(places.cache() / "bytecode")}
+    own.pop("PYTHONDONTWRITEBYTECODE", None)
+    return own
 
 
 def suites() -> list[Suite]:
@@ -86,10 +94,20 @@ def run(console: Console, *, fast: bool, only: str) -> int:
         raise Refused("`make test` starts machines and needs root: `sudo make test`. `make test-fast` does not.")
     logs = places.state() / "tests"
     logs.mkdir(parents=True, exist_ok=True)
-    started, totals = time.monotonic(), (0, 0, 0)
-    for suite in chosen:
-        passed, failed, skipped = suite.run(console, logs / f"{suite.name}.log")
-        totals = (totals[0] + passed, totals[1] + failed, totals[2] + skipped)
+    started = time.monotonic()
+    results: list[tuple[int, int, int]] = []
+
+    def in_turn(checks: bool) -> None:
+        for suite in (s for s in chosen if s.counts != checks):
+            results.append(suite.run(console, logs / f"{suite.name}.log"))
+
+    # Checks use one core and tests often wait, so both go on side by side. A daemon: Ctrl-C ends the rest of them too.
+    checks = threading.Thread(target=in_turn, args=(True,), daemon=True)
+    checks.start()
+    in_turn(False)
+    checks.join()
+    passed, failed, skipped = (sum(result[n] for result in results) for n in range(3))
+    failed += len(chosen) - len(results)  # a check that could not even start has no result
     console.print(f"{clock(time.monotonic() - started)}, logs in {logs}")
-    console.print("{} passed, {} failed, {} skipped".format(*totals))
-    return 1 if totals[1] else 0
+    console.print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed else 0

@@ -76,7 +76,7 @@ def play(variables, tmp_path):
             env=variables | env,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,  # several minutes only on a machine that does much else
         )
         output = done.stdout + done.stderr
         assert file.exists(), output

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from ansible_runs import ROOT, stack
 
@@ -10,12 +12,14 @@ NETWORK = [
     {"vpc_network": {"name": "around"}},
     {"vpc_subnet": {"name": "a", "network": "around", "zone": "ru-central1-a", "cidr": ["10.10.1.0/24"]}},
 ]
-LIVES = {
+ALONE = {
     "yc_vpc_network": ({"name": "main", "description": "First"}, {"description": "Second"}),
     "yc_iam_service_account": ({"name": "robot"}, {"description": "Reads"}),
     "yc_lockbox_secret": ({"name": "s", "entries": [{"key": "k", "text": "hunter2hunter2"}]}, {"description": "Kept"}),
     "yc_kms_symmetric_key": ({"name": "k"}, {"rotation_period": 86400}),
     "yc_storage_bucket": ({"name": "by-ansible", "max_size": "10GB"}, {"versioning": "enabled"}),
+}
+IN_A_NETWORK = {
     "yc_compute_instance": (
         {
             "name": "m",
@@ -40,36 +44,39 @@ LIVES = {
     ),
     "yc_dns_zone": ({"name": "z", "zone": "by.ansible.", "networks": ["around"]}, {"description": "Names"}),
 }
-
-
-NEEDS_NETWORK = ("yc_compute_instance", "yc_postgresql_cluster", "yc_dns_zone")
+STEPS = 5
 
 
 def test_every_service_has_a_life():
-    services = {module.split("_")[1] for module in LIVES}
+    services = {module.split("_")[1] for module in ALONE | IN_A_NETWORK}
     assert services == {p.stem.split("_")[1] for p in MODULES.glob("yc_*_*.py") if "Generated" in p.read_text()}
 
 
-@pytest.mark.parametrize("module", LIVES)
-def test_life(play, module):
-    """Check mode, creation, update, repeat, deletion."""
-    (whole, change), task = LIVES[module], f"stagecraft.platform.{module}"
-    around = [stack(NETWORK)] if module in NEEDS_NETWORK else []
-    tasks = [
+@pytest.mark.parametrize(("lives", "around"), [(ALONE, []), (IN_A_NETWORK, [NETWORK])], ids=["alone", "in a network"])
+def test_lives(play, lives, around):
+    """Check mode, creation, update, repeat, deletion; of several modules in one run, for Ansible takes long to start."""
+    steps = [task for module, (whole, change) in lives.items() for task in life(module, whole, change)]
+    run = play(*map(stack, around), *steps, *(stack(needed, state="absent") for needed in around))
+    assert run.code == 0, run.output
+    results = itertools.batched(run.results[len(around) : len(around) + len(steps)], STEPS)
+    for (module, (_, change)), rows in zip(lives.items(), results, strict=True):
+        would, made, updated, again, gone = rows
+        assert [r["changed"] for r in rows] == [True, True, True, False, True], module
+        assert would["diff"] == made["diff"] and would["exists"] is False, module
+        assert set(updated["diff"]["after"]) == set(change), module
+        assert again["exists"] and not gone["exists"], module
+    assert "hunter2" not in run.output
+
+
+def life(module: str, whole: dict, change: dict) -> list[dict]:
+    task = f"stagecraft.platform.{module}"
+    return [
         {task: whole, "check_mode": True},
         {task: whole},
         {task: {"name": whole["name"], **change}},
         {task: whole | change},
         {task: {"name": whole["name"], "state": "absent"}},
     ]
-    after = [stack(NETWORK, state="absent")] if around else []
-    run = play(*around, *tasks, *after)
-    assert run.code == 0, run.output
-    would, made, updated, again, gone = run.results[len(around) : len(around) + 5]
-    assert [r["changed"] for r in (would, made, updated, again, gone)] == [True, True, True, False, True]
-    assert would["diff"] == made["diff"] and would["exists"] is False
-    assert set(updated["diff"]["after"]) == set(change) and again["exists"] and not gone["exists"]
-    assert "hunter2" not in run.output
 
 
 def test_what_a_module_refuses(play):

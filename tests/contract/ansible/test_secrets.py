@@ -1,6 +1,7 @@
 """Secrets reach who needs them and nobody else."""
 
-from ansible_collections.stagecraft.platform.plugins.plugin_utils.cloud_process import ask
+import threading
+
 from ansible_runs import calls, marked, stack, wait_until
 
 PASSWORD = "correct-horse-battery-staple"
@@ -55,12 +56,26 @@ def test_a_secret_is_asked_for_once_a_run_and_shown_nowhere(play, cloud, variabl
     assert not list(short_folder.glob("stagecraft-*/*"))
 
 
-def test_no_process_carries_a_secret_where_others_can_see_it(variables, cloud, monkeypatch):
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    seen = []
-    other = [{"lockbox_secret": {"name": "other", "entries": [{"key": "password", "text": PASSWORD}]}}]
-    request = {"connection": {}, "resources": other, "state": "present", "check": False, "workers": 2}
-    request |= {"stage": "s", "app": None, "prune": False}
-    ask("stack", request, lambda event: seen.extend(marked(variables["STAGECRAFT_TEST_MARK"])))
-    assert seen and not any(PASSWORD.encode() in text for _, text in seen)
+def test_no_process_carries_a_secret_where_others_can_see_it(play, cloud, variables):
+    """The processes of a run are looked at all the time, and the cloud takes its time, so that each is seen at work."""
+    cloud.faults.add("lockbox.v1.SecretService.Create", effect="slow", delay=0.5, count=2)
+    one, other = (
+        {"name": name, "entries": [{"key": "password", "text": PASSWORD}]} for name in ("by-stack", "by-module")
+    )
+    seen, ended = set(), threading.Event()
+
+    def look():
+        while not ended.wait(0.1):
+            seen.update(text for _, text in marked(variables["STAGECRAFT_TEST_MARK"]))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        made = play(stack([{"lockbox_secret": one}]), {"stagecraft.platform.yc_lockbox_secret": other}).results
+    finally:
+        ended.set()
+        looking.join()
+    assert all(result["changed"] for result in made), made
+    for process in (b"ansible-playbook", b"cloud_worker", b"AnsiballZ_yc_lockbox_secret"):
+        assert any(process in text for text in seen), process
+    assert not [text for text in seen if PASSWORD.encode() in text]
