@@ -10,6 +10,7 @@ KINDS = ("ssh", "ca", "certificate", "api_key")
 
 
 class ActionModule(CloudAction):
+    CHANGES = True
     SPEC = {
         "keys": {"type": "dict", "required": True, "no_log": False},
         "rotate": {"type": "list", "elements": "str", "default": []},

@@ -10,6 +10,7 @@ from ansible_collections.stagecraft.platform.plugins.plugin_utils.progress impor
 
 
 class ActionModule(CloudAction):
+    CHANGES = True
     SPEC: ClassVar = {
         "resources": {"type": "raw", "required": True},
         "state": {"type": "str", "choices": ["present", "absent", "info"], "default": "present"},

@@ -46,7 +46,7 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.stagecraft.platform.plugins.plugin_utils.cloud_process import CloudError
 from ansible_collections.stagecraft.platform.plugins.plugin_utils.connection import connection
-from ansible_collections.stagecraft.platform.plugins.plugin_utils.secret_agent import ask_agent
+from ansible_collections.stagecraft.platform.plugins.plugin_utils.run_agent import ask_agent
 
 
 class LookupModule(LookupBase):

@@ -11,22 +11,30 @@ from ansible.utils.display import Display
 
 from ..module_utils.connection import argument_spec
 from .cloud_process import CloudError, ask
+from .connection import connection
+from .run_agent import still_ours
 
 display = Display()
 
 
 class CloudAction(ActionBase):
-    """A subclass has SPEC, the options it has besides the connection's, and `work`."""
+    """A subclass has SPEC, the options it has besides the connection's, and `work`. One that CHANGES the cloud is stopped
+    when the run has lost its lease. `variables` are those of the task.
+    """
 
     SPEC: ClassVar[dict[str, dict[str, Any]]] = {}
+    CHANGES = False
     _supports_check_mode = True
     _supports_diff = True
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result = super().run(tmp, task_vars)
+        result, self.variables = super().run(tmp, task_vars), task_vars or {}
         try:
-            return result | self.work(self._checked())
+            options = self._checked()
+            if self.CHANGES and not self._task.check_mode:
+                still_ours(connection(options))
+            return result | self.work(options)
         except CloudError as error:
             return result | {"failed": True, "changed": False, "msg": str(error)} | error.details
 

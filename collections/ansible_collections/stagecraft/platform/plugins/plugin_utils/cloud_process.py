@@ -8,6 +8,7 @@ session of its own: Ctrl-C at the terminal reaches Ansible, which ends the child
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -35,7 +36,7 @@ def ask(job: str, request: dict[str, Any], on_event: Callable[[dict[str, Any]], 
     """
     with tempfile.TemporaryFile() as words, start(words) as child:
         try:
-            _send(child, {"job": job, "request": request})
+            _send(child, {"job": job, "request": request, "run": run()})
             for line in child.stdout or ():
                 message = json.loads(line)
                 if "event" in message:
@@ -51,6 +52,12 @@ def ask(job: str, request: dict[str, Any], on_event: Callable[[dict[str, Any]], 
             raise CloudError(f"the process that talks to the cloud ended with code {code}: {last}")
         finally:
             child.kill()
+
+
+def run() -> int:
+    """The process id of this run of Ansible, which is the same in all processes that it forks."""
+    parent = multiprocessing.parent_process()
+    return parent.pid if parent and parent.pid else os.getpid()
 
 
 def start(words: Any) -> subprocess.Popen[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -9,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,15 +20,22 @@ from ansible.module_utils.common.parameters import remove_values
 
 from .cloud_process import PACKAGE
 
-JOBS = ("stack", "instances", "host_keys", "folder_contents", "secret", "keys")
+JOBS = ("stack", "instances", "host_keys", "folder_contents", "secret", "keys", "lease")
 LOOK = 0.5  # seconds between looks at whether the run is still there
 
 
 class Answers:
     """Where answers go; no value that was hidden can pass, whatever carries it."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, endings: list[Callable[[], None]] | None = None) -> None:
         self._stream, self._lock, self._hidden = stream, threading.Lock(), set[str]()
+        self._endings = endings
+
+    def at_end(self, ending: Callable[[], None]) -> None:
+        """Do this when the run is over. Only the run's agent lives that long."""
+        if self._endings is None:
+            raise RuntimeError("this process does not outlive its job")
+        self._endings.append(ending)
 
     def hide(self, values: Iterable[str]) -> None:
         self._hidden |= {v for v in values if v}
@@ -66,6 +75,13 @@ def do(job: str, request: dict[str, Any], answers: Answers) -> None:
         answers.fail(f"this is a fault of stagecraft.platform ({where}): {type(error).__name__}: {error}")
 
 
+def leave_with_run(run: int, leave: Callable[[int], None] = os._exit) -> None:
+    """End when the run is gone. One that was killed leaves workers behind, which go on to their task's end."""
+    while exists(run):
+        time.sleep(LOOK)
+    leave(1)
+
+
 def leave_with_parent(stream: Any, leave: Callable[[int], None] = os._exit) -> None:
     """End at once when the input ends. Operations under way go on in the cloud, and the next run finds them."""
     stream.read()
@@ -73,35 +89,42 @@ def leave_with_parent(stream: Any, leave: Callable[[int], None] = os._exit) -> N
 
 
 def serve(listener: socket.socket, run: int) -> None:
-    """Answer requests, each on a connection of its own, as long as the process `run` exists."""
+    """Answer requests, each on a connection of its own, as long as the process `run` exists; then end what they began."""
     listener.settimeout(LOOK)
-    path = listener.getsockname()
+    path, endings = listener.getsockname(), list[Callable[[], None]]()
     try:
         while exists(run):
             try:
                 connection, _ = listener.accept()
             except TimeoutError:
                 continue
-            threading.Thread(target=answer, args=(connection,), daemon=True).start()
+            threading.Thread(target=answer, args=(connection, endings), daemon=True).start()
     finally:
         for left in (path, path.removesuffix(".sock") + ".lock"):
             Path(left).unlink(missing_ok=True)
+    for ending in endings:
+        with contextlib.suppress(Exception):  # nobody is there any more to be told
+            ending()
 
 
-def answer(connection: socket.socket) -> None:
+def answer(connection: socket.socket, endings: list[Callable[[], None]]) -> None:
     connection.settimeout(None)
     with connection, connection.makefile("r") as requests, connection.makefile("w") as stream:
         message = json.loads(requests.readline() or "null")
         if message is not None:
-            do(message["job"], message["request"], Answers(stream))
+            do(message["job"], message["request"], Answers(stream, endings))
 
 
 def exists(process: int) -> bool:
+    """Whether a process runs; one that has ended and was not waited for does not."""
     try:
         os.kill(process, 0)
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     except ProcessLookupError:
         return False
-    return True
+    except FileNotFoundError:  # a system without /proc
+        return True
+    return state != "Z"
 
 
 def main() -> None:
@@ -115,6 +138,7 @@ def main() -> None:
     if message is None:
         return
     threading.Thread(target=leave_with_parent, args=(sys.stdin.buffer,), daemon=True).start()
+    threading.Thread(target=leave_with_run, args=(message["run"],), daemon=True).start()
     do(message["job"], message["request"], answers)
     os._exit(0)  # threads of a stack that was given up do not hold the answer back
 

@@ -1,14 +1,14 @@
-"""One process for a run's secrets: it asks the cloud for each once, keeps it in memory only, and ends with the run.
+"""One process beside a run, for what outlives its tasks: secrets, asked of the cloud once and kept in memory only, and
+the stage's lease. It ends with the run.
 
-Lookups are made in processes that Ansible forks for each task, and so can share nothing by themselves; a secret must
-not be on a disk. They reach the agent by a socket in a folder that only this user can enter.
+Lookups and actions are made in processes that Ansible forks for each task, and so can share nothing by themselves; a
+secret must not be on a disk. They reach the agent by a socket in a folder that only this user can enter.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
-import multiprocessing
 import os
 import socket
 import stat
@@ -17,32 +17,39 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from .cloud_process import CloudError, ask, command, environment
+from .cloud_process import CloudError, ask, command, environment, run
 
 LONGEST = 100  # bytes of a socket's path
 
 
-def ask_agent(job: str, request: dict[str, Any]) -> Any:
-    """As `cloud_process.ask`, through the run's agent, which is started by whoever asks first."""
+def ask_agent(job: str, request: dict[str, Any], *, lasting: bool = False) -> Any:
+    """As `cloud_process.ask`, through the run's agent, which is started by whoever asks first.
+
+    `lasting` says that what the job begins has to outlast the call.
+    """
     path = folder() / f"{run()}.sock"
     if len(os.fsencode(path)) > LONGEST:
+        if lasting:
+            raise CloudError(f"{path} is too long a name for a socket: set TMPDIR to a folder with a shorter one")
         return ask(job, request)  # slower, and right
     with connected(path) as connection, connection.makefile("rw") as stream:
         stream.write(json.dumps({"job": job, "request": request}, default=str) + "\n")
         stream.flush()
         line = stream.readline()
     if not line:
-        raise CloudError("the process that keeps this run's secrets ended unexpectedly: run the same again")
+        raise CloudError(
+            "the process that keeps this run's secrets and its lease ended unexpectedly: run the same again"
+        )
     message = json.loads(line)
     if "error" in message:
         raise CloudError(message["error"], message.get("details"))
     return message["answer"]
 
 
-def run() -> int:
-    """The process id of this run of Ansible, which is the same in all processes that it forks."""
-    parent = multiprocessing.parent_process()
-    return parent.pid if parent and parent.pid else os.getpid()
+def still_ours(connection: dict[str, Any]) -> None:
+    """Raises CloudError where this run took a lease and lost it."""
+    if (folder() / f"{run()}.sock").exists():
+        ask_agent("lease", {"connection": connection, "state": "held"})
 
 
 def folder() -> Path:
