@@ -3,11 +3,12 @@
 STAGE ?=
 HOST ?=
 WHAT ?=
+ONLY ?=
 ARGS ?=
 PY := .venv/bin/python
 RUN := .venv/bin/stagecraft
 
-.PHONY: help setup system rehearse apply verify destroy rotate down status shell test test-fast modules lock
+.PHONY: help setup system rehearse apply verify destroy rotate down status shell test test-fast bench docs modules lock
 
 help: ## Show this
 	@echo "Stagecraft: make <target> [STAGE=partners] [HOST=backend-1] [ARGS='--where cloud']"
@@ -50,6 +51,12 @@ test: .venv/.ready system ## Prove the project: everything, under 40 minutes, ne
 
 test-fast: .venv/.ready ## Lint, unit and contract tests: no root, about 6 minutes
 	@$(RUN) test --fast
+
+bench: .venv/.ready ## Measure the figures of docs/benchmarks.md (ONLY=<figure>); quiet machine, about an hour
+	@$(RUN) bench --only "$(ONLY)"
+
+docs: .venv/.ready ## Build the documentation's site into build/site, links checked
+	@$(RUN) docs
 
 modules: .venv/.ready ## Generate the modules from their declarations
 	@$(PY) tools/generate_modules.py

@@ -136,6 +136,18 @@ def test(fast: bool = False, only: Annotated[str, typer.Option(help="One suite, 
 
 
 @app.command()
+def docs() -> None:
+    """Build the documentation's site; a broken link fails it."""
+    raise SystemExit(testing.run(console, fast=True, only="docs"))
+
+
+@app.command()
+def bench(only: Annotated[str, typer.Option(help="One figure, by name.")] = "") -> None:
+    """Measure how fast the project is, as ratios, and write docs/benchmarks.md."""
+    raise SystemExit(subprocess.run([sys.executable, "-m", "bench", *filter(None, [only])], cwd=ROOT).returncode)
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     console.print(__version__)

@@ -19,6 +19,7 @@ from stagecraft.progress import clock
 from stagecraft.stages import ROOT, Refused
 
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+DOCS = (sys.executable, "-m", "mkdocs", "build", "--quiet")  # strict: a broken link fails it
 COUNTS = re.compile(r"(\d+) (passed|failed|error|errors|skipped)\b")
 
 
@@ -65,6 +66,7 @@ def environment() -> dict[str, str]:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     own = os.environ | {"PATH": path, "PYTHONPYCACHEPREFIX": str(places.cache() / "bytecode")}
     own.pop("PYTHONDONTWRITEBYTECODE", None)
+    own["NO_MKDOCS_2_WARNING"] = "1"  # requirements.in says what comes after
     return own
 
 
@@ -76,6 +78,7 @@ def suites() -> list[Suite]:
         Suite("format", ("ruff", "format", "--check", "."), counts=False),
         Suite("yamllint", ("yamllint", "--strict", "."), counts=False),
         Suite("modules", (sys.executable, "tools/generate_modules.py", "--check"), counts=False),
+        Suite("docs", DOCS, counts=False),
         Suite("unit", (*PYTEST, "-n", "2", "tests/unit")),
         Suite("contract", (*PYTEST, "-n", "2", "tests/contract")),
         *(Suite(tests.parent.name, (*PYTEST, tests.name), False, folder=tests.parent) for tests in folders),
