@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 from typing import Annotated
@@ -13,8 +14,9 @@ from rich.markup import escape
 
 from rehearsal import environment
 from rehearsal.world import WorldError
-from stagecraft import __version__, playbooks, rotation, testing
+from stagecraft import __version__, chaos_machines, playbooks, rotation, testing
 from stagecraft import rehearse as rehearsals
+from stagecraft.chaos import run as disturb
 from stagecraft.stages import ROOT, Refused, names, stage
 from stagecraft.target import Target, target_of
 
@@ -25,7 +27,9 @@ app = typer.Typer(
 console = Console(highlight=False)
 
 StageName = Annotated[str, typer.Argument(help="The stage: an inventory under inventories/.", show_default=False)]
-What = Annotated[str, typer.Argument(help="What the stage declares under `rotations`, such as ca.", show_default=False)]
+What = Annotated[
+    str, typer.Argument(help="What its `rotations` declare, such as ca; or all.", show_default=False)
+]
 Where = Annotated[str | None, typer.Option(help="rehearsal or cloud; by default the rehearsal if one is up.")]
 
 
@@ -145,6 +149,24 @@ def docs() -> None:
 def bench(only: Annotated[str, typer.Option(help="One figure, by name.")] = "") -> None:
     """Measure how fast the project is, as ratios, and write docs/benchmarks.md."""
     raise SystemExit(subprocess.run([sys.executable, "-m", "bench", *filter(None, [only])], cwd=ROOT).returncode)
+
+
+@app.command()
+def chaos(
+    name: StageName = "",
+    faults: Annotated[int, typer.Option(help="Injected faults of the cloud's API.")] = 1000,
+    kills: Annotated[int, typer.Option(help="Moments of kill -9.")] = 10,
+    seed: Annotated[int | None, typer.Option(help="Repeat an earlier run; else a new one is drawn.")] = None,
+    machines: Annotated[bool, typer.Option(help="Kill in a whole rehearsal with machines instead (root).")] = False,
+    within: Annotated[float, typer.Option(help="With --machines: seconds of a run in which a kill falls.")] = 90,
+) -> None:
+    """Disturb the building of a stage with faults and kills; it must converge, with nothing twice and nothing left."""
+    seed = secrets.randbelow(1 << 32) if seed is None else seed
+    console.print(f"seed {seed}: --seed {seed} repeats it")
+    if machines:
+        console.print(chaos_machines.kills(stage(name), kills, seed, within, console))
+    else:
+        disturb(stage(name), faults_wanted=faults, kills_wanted=kills, seed=seed, say=console.print)
 
 
 @app.command()

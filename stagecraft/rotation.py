@@ -15,7 +15,7 @@ MOST = 4  # runs: no rotation has more steps, so something else is wrong
 def check(stage: Stage, what: str) -> None:
     """Raises Refused where the stage's inventory declares no such rotation."""
     declared = yaml.safe_load((stage.inventory / "group_vars" / "all" / "secrets.yml").read_text())
-    if what not in (known := sorted(declared.get("rotations", {}))):
+    if what not in (known := ["all", *sorted(declared.get("rotations", {}))]):
         raise Refused(f"{stage.name} cannot rotate {what or 'nothing'}. Say one of: {', '.join(known)}.", 2)
 
 
@@ -24,11 +24,13 @@ def rotate(target: Target, what: str, console: Console) -> tuple[int, float]:
 
     A rotation is kept in the secret store step by step, so that the next run goes on where one was interrupted.
     """
-    seconds = 0.0
+    seconds, variables = 0.0, {"rotate": what}
     for step in range(1, MOST + 1):
         console.print(f"[bold]Rotate {what}, step {step}")
-        outcome = playbooks.run(target, target.stage.playbook, console, {"rotate": what})
+        outcome = playbooks.run(target, target.stage.playbook, console, variables)
         seconds += outcome.seconds
-        if not outcome.told.get("rotating"):
+        rotating = outcome.told.get("rotating")
+        if not rotating:
             return step, seconds
+        variables = {"rotated": rotating}  # what was done in one step is not done again
     raise Refused(f"{target.stage.name}: {what} is still in rotation after {MOST} runs; see {outcome.log}.")
