@@ -1,7 +1,7 @@
 """Managed PostgreSQL behind the emulated cloud: real servers, with the product's limits.
 
 A host is a container in a network namespace of its own. Its users are no superusers and make no roles, databases or
-extensions: only the cloud's API does. One host a cluster; more is refused."""
+extensions: only the cloud's API does. One host of a cluster leads, the others follow it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -18,8 +19,8 @@ from psycopg.sql import SQL, Literal
 from yandex.cloud.mdb.postgresql.v1.cluster_pb2 import Cluster
 
 from rehearsal.places import Place
-from rehearsal.world import WorldError, postgres_objects, postgres_settings
-from rehearsal.world.postgres_host import Host, host_id
+from rehearsal.world import WorldError, postgres_copies, postgres_objects, postgres_settings
+from rehearsal.world.postgres_host import Host, following, host_id
 from rehearsal.world.postgres_image import VERSION
 from rehearsal.world.postgres_password import scram_verifier
 from rehearsal.world.topology import Endpoint, Interface
@@ -58,7 +59,7 @@ class Databases:
         if not address:
             return None
         interface = Interface(host.subnet_id, IPv4Address(address), groups=tuple(cluster.security_group_ids))
-        return Endpoint(host_id(host.name), tuple(_names(cluster, host)), (interface,))
+        return Endpoint(host_id(host.name), tuple(_names(cluster, host, self._records(cloud, cluster))), (interface,))
 
     # ---- clusters ----
     def resume(self, cloud: Cloud) -> None:
@@ -68,37 +69,82 @@ class Databases:
                 self.put_cluster(cloud, cluster)
 
     def put_cluster(self, cloud: Cloud, cluster: Any) -> None:
-        """Make the cluster's host run with the cluster's settings."""
+        """Make the cluster's hosts run with the cluster's settings, those without the lead as followers."""
         with self._locks[cluster.id]:
-            record, host = self._host(cloud, cluster)
+            first, *others = self._records(cloud, cluster)
             if cluster.config.version != VERSION:
                 raise WorldError(f"cluster {cluster.name}: a rehearsal has PostgreSQL {VERSION} only")
-            endpoint = self._endpoint(cloud, cluster, record)
-            if endpoint is None:
-                raise WorldError(f"cluster {cluster.name}: its host {record.name} has no address in a subnet")
-            self._network.join(endpoint)
-            host.start(_names(cluster, record))
-            with _explained(f"cluster {cluster.name}"), host.connect() as connection:
+            for record in (first, *others):
+                endpoint = self._endpoint(cloud, cluster, record)
+                if endpoint is None:
+                    raise WorldError(f"cluster {cluster.name}: its host {record.name} has no address in a subnet")
+                self._network.join(endpoint)
+            leader = self._server(cluster, first)
+            leader.start(_certified(cluster, first))
+            with _explained(f"cluster {cluster.name}"), leader.connect() as connection:
                 postgres_objects.prepare(connection)
-                known = _parameters(connection)
-            host.configure(postgres_settings.server(_config(cluster), known))
+                settings = postgres_settings.server(_config(cluster), _parameters(connection))
+            leader.configure(settings)
+            for record in others:
+                follower = self._server(cluster, record)
+                postgres_copies.follow(self._place, follower, leader)
+                follower.start(_certified(cluster, record), leader)
+                follower.configure({**settings, **following(follower.id)})
+            self._remove(cluster, {host_id(record.name) for record in (first, *others)})
 
     def stop_cluster(self, cloud: Cloud, cluster: Any) -> None:
-        """End the server; its data stay."""
+        """End the servers, the leader last; their data stay."""
         with self._locks[cluster.id]:
-            self._host(cloud, cluster)[1].stop()
+            for record in reversed(self._records(cloud, cluster)):
+                self._server(cluster, record).stop()
+
+    def lead(self, cloud: Cloud, cluster: Any, host: Any) -> None:
+        """Have another host take writes; the next `put_cluster` makes the others follow it."""
+        with self._locks[cluster.id], _explained(f"cluster {cluster.name}"):
+            others = [record for record in self._records(cloud, cluster) if record.name != host.name]
+            postgres_copies.lead(self._server(cluster, host), [self._server(cluster, other) for other in others])
 
     def delete_cluster(self, cloud: Cloud, cluster: Any) -> None:
         """Remove the cluster with its data; one that does not exist is fine."""
         with self._locks[cluster.id]:
             # By folder, and by the cloud's records: either of them may be gone already.
-            folder = self._folder / cluster.id
             recorded = {host_id(host.name) for host in cloud.all(HOST) if host.cluster_id == cluster.id}
-            kept = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
-            for ident in sorted(recorded | kept):
-                Host(self._place, ident, folder / ident).delete()
-                self._network.detach(ident)
-            shutil.rmtree(folder, ignore_errors=True)
+            self._remove(cluster, set(), recorded)
+            shutil.rmtree(self._folder / cluster.id, ignore_errors=True)
+
+    def _remove(self, cluster: Any, stay: set[str], recorded: set[str] = frozenset()) -> None:
+        """Hosts that are there, or recorded, go with their data; those that `stay` do not."""
+        folder = self._folder / cluster.id
+        kept = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+        for ident in sorted((recorded | kept) - stay):
+            Host(self._place, ident, folder / ident).delete()
+            self._network.detach(ident)
+
+    # ---- backups ----
+    def back_up(self, cloud: Cloud, cluster: Any, backup: Any) -> None:
+        """Copy the leader's data beside the clusters: they outlive their cluster."""
+        with self._locks[cluster.id]:
+            postgres_copies.back_up(self._place, self._leader(cloud, cluster), self._backup(backup))
+
+    def delete_backup(self, backup: Any) -> None:
+        shutil.rmtree(self._backup(backup), ignore_errors=True)
+
+    def restore_cluster(self, cloud: Cloud, cluster: Any, backup: Any, *, live: bool) -> None:
+        """Give a new cluster's leader a backup's data; `live`, what the backup's cluster has now."""
+        host = self._leader(cloud, cluster)
+        if not live:
+            postgres_copies.begin_from(host, self._backup(backup))
+            return
+        source = cloud.get(CLUSTER, backup.source_cluster_id)
+        with self._locks[source.id]:
+            leader = self._leader(cloud, source)
+            if not leader.running():  # at rest, its data are whole as they are
+                postgres_copies.begin_from(host, leader.data)
+            elif not host.data.exists():
+                postgres_copies.back_up(self._place, leader, host.data)
+
+    def _backup(self, backup: Any) -> Path:
+        return self._place.folder / "backups" / backup.id
 
     # ---- users ----
     def put_user(self, cloud: Cloud, cluster: Any, user: Any, password: str | None) -> None:
@@ -132,12 +178,13 @@ class Databases:
             postgres_objects.drop_database(connection, database.name)
 
     # ---- finding things ----
-    def _host(self, cloud: Cloud, cluster: Any) -> tuple[Any, Host]:
-        """The cluster's one host: the cloud's record of it, and the server. Raises WorldError for none or several."""
+    def _records(self, cloud: Cloud, cluster: Any) -> list[Any]:
+        """The cloud's records of the cluster's hosts, the leader first."""
         records = [host for host in cloud.all(HOST) if host.cluster_id == cluster.id]
-        if len(records) != 1:
-            raise WorldError(f"cluster {cluster.name}: a rehearsal runs clusters of one host; it has {len(records)}")
-        return records[0], self._server(cluster, records[0])
+        return sorted(records, key=lambda record: record.role != record.MASTER)
+
+    def _leader(self, cloud: Cloud, cluster: Any) -> Host:
+        return self._server(cluster, self._records(cloud, cluster)[0])
 
     def _server(self, cluster: Any, record: Any) -> Host:
         folder = self._folder / cluster.id
@@ -152,13 +199,20 @@ class Databases:
     def _connected(self, cloud: Cloud, cluster: Any, what: str) -> Iterator[tuple[Host, psycopg.Connection]]:
         """The cluster's server and a superuser's connection, for one caller at a time; refusals become WorldErrors."""
         with self._locks[cluster.id]:
-            _, host = self._host(cloud, cluster)
+            host = self._leader(cloud, cluster)
             with _explained(f"cluster {cluster.name}: {what}"), host.connect() as connection:
                 yield host, connection
 
 
-def _names(cluster: Any, host: Any) -> list[str]:
-    """A host's own name, and the cluster's names for whichever host writes and reads."""
+def _names(cluster: Any, host: Any, hosts: list[Any]) -> list[str]:
+    """A host's own name, and the cluster's name for the leader or for who follows it; who is alone is both."""
+    _, write, read = _certified(cluster, host)
+    leads = host.name == hosts[0].name
+    return [host.name, *([write] if leads else []), *([read] if not leads or len(hosts) == 1 else [])]
+
+
+def _certified(cluster: Any, host: Any) -> list[str]:
+    """Every name that a host may come to answer to."""
     return [host.name, *(f"c-{cluster.id}.{kind}.mdb.yandexcloud.net" for kind in ("rw", "ro"))]
 
 

@@ -77,6 +77,18 @@ class LinuxWorld(World):
     def delete_cluster(self, cloud: Cloud, cluster: Any) -> None:
         self.databases.delete_cluster(cloud, cluster)
 
+    def lead(self, cloud: Cloud, cluster: Any, host: Any) -> None:
+        self.databases.lead(cloud, cluster, host)
+
+    def back_up(self, cloud: Cloud, cluster: Any, backup: Any) -> None:
+        self.databases.back_up(cloud, cluster, backup)
+
+    def delete_backup(self, cloud: Cloud, backup: Any) -> None:
+        self.databases.delete_backup(backup)
+
+    def restore_cluster(self, cloud: Cloud, cluster: Any, backup: Any, *, live: bool) -> None:
+        self.databases.restore_cluster(cloud, cluster, backup, live=live)
+
     def put_user(self, cloud: Cloud, cluster: Any, user: Any, password: str | None) -> None:
         self.databases.put_user(cloud, cluster, user, password)
 

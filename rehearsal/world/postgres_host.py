@@ -39,15 +39,18 @@ BASE = {
     "shared_preload_libraries": ", ".join(ALWAYS_LOADED),
     "max_connections": "100",
     "shared_buffers": "32MB",  # several of these share one machine
+    "wal_keep_size": "64MB",  # how far a follower may fall behind
     "log_line_prefix": "%m [%p] %q%u@%d ",
 }
 # Users come over TLS with a password; the superuser only over the socket, from the machine that runs the rehearsal.
 HBA = """\
-local   all all      peer map=cloud
+local   all,replication all peer map=cloud
 hostssl all postgres all reject
 hostssl all all      all scram-sha-256
 """
-IDENT = "cloud root postgres\n"
+IDENT = "cloud root postgres\ncloud postgres postgres\n"  # the second copies data to backups and followers
+CONFINEMENT = ("--ulimit=host", "--read-only", "--cap-drop=all", "--security-opt=no-new-privileges")
+LEADER = "/run/leader"  # the folder of the leader's socket, in a follower
 
 
 class Host:
@@ -59,29 +62,36 @@ class Host:
         self.id = host_id(name)
         self.container = place.container(self.id)
         self._folder = folder
-        self._config = folder / "config"
+        self.config = folder / "config"
+        self.data, self.socket = folder / "data", folder / "socket"
 
     # ---- the container ----
     def running(self) -> bool:
         listed = json.loads(shell.podman("ps", "--all", "--filter", f"name=^{self.container}$", "--format", "json"))
         return any(item["State"] == "running" for item in listed)
 
-    def start(self, names: list[str]) -> None:
+    def start(self, names: list[str], leader: Host | None = None) -> None:
         """Start the server unless it runs, and wait until it answers. Its network namespace exists; `names` are what its
-        certificate is for. The container is made anew each time: everything that has to stay is in the folder."""
+        certificate is for. With a leader it follows that, through its socket: what hosts say to each other passes no
+        security group. The container is made anew each time: everything that has to stay is in the folder."""
         self._prepare(names)
         if self.running():
             return
-        if not (self._folder / "data").exists():
+        if not self.data.exists():
             self._initialize()
+        if leader:  # a follower does not start with fewer connections and the like than its leader has
+            self._write(
+                "postgresql.conf", (leader.config / "postgresql.conf").read_bytes() + _lines(following(self.id))
+            )
         shell.podman("rm", "--force", "--ignore", self.container)
         shell.podman(
             *("run", "--detach", f"--name={self.container}", f"--label={self._place.label}"),
             *(f"--hostname={self.id}", f"--network=ns:{shell.NETNS / self._place.netns(self.id)}", "--no-hosts"),
             *("--restart=on-failure:5", "--stop-signal=SIGINT", f"--stop-timeout={STOP_SECONDS}", "--shm-size=256m"),
-            *self._confinement(),
+            *CONFINEMENT,
             *(f"--volume={self._folder / 'data'}:{DATA}", f"--volume={self._folder / 'socket'}:{SOCKET}"),
-            f"--volume={self._config}:{CONFIG}:ro",
+            f"--volume={self.config}:{CONFIG}:ro",
+            *((f"--volume={leader.socket}:{LEADER}",) if leader else ()),
             *(postgres_image.existing(), "postgres", "-D", DATA, f"--config_file={CONFIG}/postgresql.conf"),
         )
         self.wait()
@@ -116,26 +126,23 @@ class Host:
         """The end of the server's log."""
         return shell.run("sh", "-c", 'podman logs --tail "$1" "$2" 2>&1', "sh", str(lines), self.container).strip()
 
-    def _confinement(self) -> tuple[str, ...]:
-        return ("--ulimit=host", "--read-only", "--cap-drop=all", "--security-opt=no-new-privileges")
-
     def _initialize(self) -> None:
         """Make the data folder; under another name until it is whole."""
         fresh = self._folder / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        _own(fresh)
+        own(fresh)
         shell.podman(
-            *("run", "--rm", "--network=none", f"--label={self._place.label}", *self._confinement()),
+            *("run", "--rm", "--network=none", f"--label={self._place.label}", *CONFINEMENT),
             *(f"--volume={fresh}:{DATA}", postgres_image.existing(), "initdb", "--pgdata", DATA, "--encoding=UTF8"),
             *("--locale=C", "--username=postgres", "--auth-local=peer", "--auth-host=reject", "--data-checksums"),
         )
-        fresh.rename(self._folder / "data")
+        fresh.rename(self.data)
 
     # ---- its files ----
     def _prepare(self, names: list[str]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for folder in (self._folder / "socket", self._config):
-            _own(folder)
+        for folder in (self.socket, self.config):
+            own(folder)
         certificate, key = tls.issue(self._place.cloud, names)
         for name, content in (
             ("pg_hba.conf", HBA.encode()),
@@ -144,17 +151,17 @@ class Host:
             ("server.key", key.read_bytes()),
         ):
             self._write(name, content)
-        if not (self._config / "postgresql.conf").exists():
+        if not (self.config / "postgresql.conf").exists():
             self._write("postgresql.conf", configuration({}))
 
     def _write(self, name: str, content: bytes) -> None:
-        tls.write_secret(self._config / name, content)
-        os.chown(self._config / name, UID, UID)
+        tls.write_secret(self.config / name, content)
+        os.chown(self.config / name, UID, UID)
 
     def configure(self, settings: dict[str, str]) -> None:
         """Make the server's settings these, on top of the fixed ones; restarts it where one needs that. Raises
         WorldError, with everything as before, when the server refuses one."""
-        current, wanted = self._config / "postgresql.conf", configuration(settings)
+        current, wanted = self.config / "postgresql.conf", configuration(settings)
         before = current.read_bytes()
         if before == wanted:
             return
@@ -199,7 +206,7 @@ class Host:
     def connect(self, database: str = "postgres") -> Iterator[psycopg.Connection]:
         """A superuser's connection over the socket, each statement a transaction of its own."""
         # A socket's path has at most 107 characters: an open folder gives every folder a short name.
-        folder = os.open(self._folder / "socket", os.O_PATH)
+        folder = os.open(self.socket, os.O_PATH)
         try:
             connection = psycopg.connect(
                 host=f"/proc/{os.getpid()}/fd/{folder}",
@@ -226,11 +233,20 @@ def host_id(name: str) -> str:
 
 def configuration(settings: dict[str, str]) -> bytes:
     """The text of postgresql.conf."""
-    lines = [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in {**BASE, **settings}.items()]
+    return _lines({**BASE, **settings})
+
+
+def following(name: str) -> dict[str, str]:
+    """The settings that a follower has beside its leader's; `name` is what the leader sees of it."""
+    return {"primary_conninfo": f"host={LEADER} port={PORT} user=postgres application_name={name}"}
+
+
+def _lines(settings: dict[str, str]) -> bytes:
+    lines = [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in settings.items()]
     return ("\n".join(lines) + "\n").encode()
 
 
-def _own(folder: Path) -> None:
+def own(folder: Path) -> None:
     folder.mkdir(exist_ok=True, mode=0o700)
     os.chown(folder, UID, UID)
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import boto3
 import psycopg
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from sdk_calls import Caller
 from small_vpc import GB, SmallVpc
 
-from rehearsal import environment, places
+from rehearsal import environment, lifecycle, places, wheelhouse
 from rehearsal.world import shell
 
 NAME = "e2eservers"
@@ -22,11 +28,74 @@ PASSWORD, OTHER = "a-password-of-the-test-Ä", "another-password-of-the-test"
 POSTGRESQL, STORAGE, KEYS = "mdb.postgresql.v1", "storage.v1.BucketService", "iam.v1.awscompatibility.AccessKeyService"
 
 
-class Database:
+@contextmanager
+def rehearsed(place: places.Place, folder: Path) -> Iterator[SmallVpc]:
+    """A rehearsal of its own with a network and one machine; whatever happens, nothing of it stays."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STAGECRAFT_STATE", str(folder / "state"))
+        lifecycle.down(place)
+        wheelhouse.fill(wheelhouse.locks(lifecycle.ROOT))
+        rehearsal("up", place.name)
+        try:
+            variables, netns = environment.environment(place.name), environment.netns(place.name)
+            with Caller(netns, variables) as cloud:
+                made = SmallVpc(cloud, netns, folder)
+                made.build_network()
+                made.build_machine("bastion", "front", made.group_bastion, public=True)
+                made.write_ssh_config()
+                yield made
+        finally:
+            lifecycle.down(place)
+            assert not lifecycle.leftovers(place)
+
+
+def rehearsal(*words: str) -> None:
+    command = [sys.executable, "-m", "rehearsal", *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=lifecycle.ROOT, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+class Server:
+    """One host of a cluster with the user app and the database shop: the first, or the one that is named."""
+
+    def __init__(self, vpc: SmallVpc, place: places.Place, cluster: str, host: str = "") -> None:
+        self.vpc, self.place, self.id = vpc, place, cluster
+        hosts = vpc.cloud(f"{POSTGRESQL}.ClusterService.ListHosts", cluster_id=cluster)["hosts"]
+        self.host = host or hosts[0]["name"]
+        self.address = vpc.ssh("bastion", f"getent hosts {self.host}").stdout.split()[0]
+
+    def ask(self, query: str, user: str = "app", password: str = PASSWORD, **more: str) -> list[tuple]:
+        """One statement from inside the network, in a connection of its own, the host's certificate checked."""
+        given = {"dbname": "shop", "sslmode": "verify-full", "host": self.host, **more}
+        given["sslrootcert"] = str(self.place.cloud / "ca.pem")
+        with (
+            shell.entered(self.place.netns(f"vpc-{self.vpc.network}")),
+            psycopg.connect(
+                **given,
+                hostaddr=self.address,
+                port=6432,
+                user=user,
+                password=password,
+                connect_timeout=3,
+                autocommit=True,
+            ) as connection,
+        ):
+            cursor = connection.execute(query)
+            return cursor.fetchall() if cursor.description else []
+
+    def refused(self, query: str = "SELECT 1", **how: str) -> str:
+        with pytest.raises(psycopg.Error) as error:
+            self.ask(query, **how)
+        return str(error.value)
+
+    def container(self) -> str:
+        return self.place.container(self.host.partition(".")[0])
+
+
+class Database(Server):
     """A cluster `pg` with the users app and guest, the databases shop and other, and the way to it."""
 
-    def __init__(self, vpc: SmallVpc) -> None:
-        self.vpc = vpc
+    def __init__(self, vpc: SmallVpc, place: places.Place = PLACE) -> None:
         rule = vpc.rule(1, "TCP", 6432, cidr_blocks={"v4_cidr_blocks": ["10.10.0.0/16"]})
         self.group = vpc.cloud.create(
             "vpc.v1.SecurityGroupService", name="pg", network_id=vpc.network, rule_specs=[rule]
@@ -52,36 +121,7 @@ class Database:
                 {"name": "other", "owner": "guest"},
             ],
         )
-        self.id = cluster["id"]
-        self.host = vpc.cloud(f"{POSTGRESQL}.ClusterService.ListHosts", cluster_id=self.id)["hosts"][0]["name"]
-        self.address = vpc.ssh("bastion", f"getent hosts {self.host}").stdout.split()[0]
-
-    def ask(self, query: str, user: str = "app", password: str = PASSWORD, **more: str) -> list[tuple]:
-        """One statement from inside the network, in a connection of its own, the host's certificate checked."""
-        given = {"dbname": "shop", "sslmode": "verify-full", "host": self.host, **more}
-        given["sslrootcert"] = str(PLACE.cloud / "ca.pem")
-        with (
-            shell.entered(PLACE.netns(f"vpc-{self.vpc.network}")),
-            psycopg.connect(
-                **given,
-                hostaddr=self.address,
-                port=6432,
-                user=user,
-                password=password,
-                connect_timeout=3,
-                autocommit=True,
-            ) as connection,
-        ):
-            cursor = connection.execute(query)
-            return cursor.fetchall() if cursor.description else []
-
-    def refused(self, query: str = "SELECT 1", **how: str) -> str:
-        with pytest.raises(psycopg.Error) as error:
-            self.ask(query, **how)
-        return str(error.value)
-
-    def container(self) -> str:
-        return PLACE.container(self.host.partition(".")[0])
+        super().__init__(vpc, place, cluster["id"])
 
 
 class Bucket:

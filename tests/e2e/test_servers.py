@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import psycopg
 import pytest
-from sdk_calls import Caller
 from server_clients import (
     KEYS,
     NAME,
@@ -24,41 +21,22 @@ from server_clients import (
     Bucket,
     Database,
     http_status,
+    rehearsal,
+    rehearsed,
     visitor_reaches,
 )
-from small_vpc import SmallVpc, wait_for
+from small_vpc import wait_for
 
-from rehearsal import environment, lifecycle, packages, places, processes, wheelhouse
+from rehearsal import lifecycle, packages, places, processes
 from rehearsal.world import shell
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 
-def rehearsal(*words: str) -> None:
-    command = [sys.executable, "-m", "rehearsal", *words]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=lifecycle.ROOT, timeout=600, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def vpc(tmp_path_factory):
-    """A rehearsal of its own with a network and one machine; whatever happens, nothing of it stays."""
-    folder = tmp_path_factory.mktemp("servers")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STAGECRAFT_STATE", str(folder / "state"))
-        lifecycle.down(PLACE)
-        wheelhouse.fill(wheelhouse.locks(lifecycle.ROOT))
-        rehearsal("up", NAME)
-        try:
-            with Caller(environment.netns(NAME), environment.environment(NAME)) as cloud:
-                made = SmallVpc(cloud, environment.netns(NAME), folder)
-                made.build_network()
-                made.build_machine("bastion", "front", made.group_bastion, public=True)
-                made.write_ssh_config()
-                yield made
-        finally:
-            lifecycle.down(PLACE)
-            assert not lifecycle.leftovers(PLACE)
+    with rehearsed(PLACE, tmp_path_factory.mktemp("servers")) as made:
+        yield made
 
 
 # ---- PostgreSQL ----
@@ -142,9 +120,6 @@ def test_what_the_server_refuses_fails_the_operation_and_changes_nothing(vpc, da
         with pytest.raises(RuntimeError, match=words):
             vpc.cloud(update, **request, update_mask=mask)
     assert database.ask("SELECT current_setting('max_connections')") == [("61",)]
-    more = {"host_specs": [{"zone_id": "ru-central1-b", "subnet_id": vpc.subnets["back"]}]}
-    with pytest.raises(RuntimeError, match="clusters of one host; it has 2"):
-        vpc.cloud(f"{POSTGRESQL}.ClusterService.AddHosts", cluster_id=database.id, **more)
     assert database.ask("SELECT 1") == [(1,)]
 
 
