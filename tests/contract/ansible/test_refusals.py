@@ -17,29 +17,50 @@ def test_everything_wrong_is_said_at_once_and_nothing_is_asked(play, cloud):
         {"vpc_network": {"description": "no name"}},
         {"lockbox_secret": {"name": "s", "entries": [{"key": "k", "text": "hunter2hunter2", "no_such": 1}]}},
         "text",
+        {"vpc_address": {"name": "new", "zone": "ru-central1-a", "renamed_from": "old"}},
+        {"vpc_address": {"name": "old", "zone": "ru-central1-a"}},
     ]
+    by_kind = {
+        "vpc_subnet": {"b": {"netwrok": "main"}},
+        "iam_folder_binding": [{"service_account": "robot", "role": "viewer"}] * 2,
+    }
     circle = [
-        {"vpc_subnet": {"name": "a", "network": "main", "zone": "z", "cidr": ["10.0.0.0/24"], "route_table": "r"}},
-        {"vpc_route_table": {"name": "r", "network": "main", "routes": []}},
+        {"compute_disk": {"name": "data", "zone": "ru-central1-a", "size": "10GB", "snapshot": "nightly"}},
+        {"compute_snapshot": {"name": "nightly", "disk": "data"}},
     ]
-    several, prune, kind = play(
-        stack(wrong), stack(circle, prune=True), stack({"vpc_network": {"main": "text"}})
-    ).results
-    for text in (
-        "there is no resource vpc_netwrok",
-        "vpc_network",
-        "cidrs",
-        "domain_nme",
-        "domain_name",
-        "twice is declared twice",
-        "missing required arguments: name",
-        "no_such",
-        "entry 8",
-    ):
-        assert text in several["msg"], text
-    assert "hunter2" not in str(several)
-    assert "prune needs stage" in prune["msg"]
-    assert "vpc_network main: its options are a dictionary" in kind["msg"]
+    several, kinds, round_, prune, text = (
+        result["msg"]
+        for result in play(
+            stack(wrong),
+            stack(by_kind),
+            stack(circle),
+            stack(circle, prune=True),
+            stack({"vpc_network": {"main": "text"}}),
+        ).results
+    )
+    assert several.splitlines() == [
+        "8 things are wrong in the declarations; nothing was touched:",
+        "- entry 1: there is no resource vpc_netwrok (did you mean vpc_network?)",
+        "- vpc_subnet b (entry 2): there is no option cidrs (did you mean cidr?)",
+        "- vpc_subnet c (entry 3): there is no option dhcp.domain_nme (did you mean domain_name?)",
+        "- vpc_network twice is declared twice, as entry 4 and entry 5: take one of the two out",
+        "- vpc_network (entry 6): missing required arguments: name",
+        "- lockbox_secret s (entry 7): there is no option entries.no_such (there are: key, text)",
+        "- entry 8: each entry is one kind of resource with its options, as in vpc_network: {name: main}",
+        "- vpc_address new: renamed_from: old is declared too, as entry 10: take one of the two out",
+    ]
+    assert kinds.splitlines()[1:] == [
+        "- vpc_subnet b: there is no option netwrok (did you mean network?)",
+        "- iam_folder_binding robot/viewer is declared twice, as iam_folder_binding entry 1 and iam_folder_binding"
+        " entry 2: take one of the two out",
+    ]
+    assert "references form a circle: " in round_ and "take one of them out" in round_
+    assert (
+        "compute_disk data -> compute_snapshot nightly" in round_
+        and "compute_snapshot nightly -> compute_disk" in round_
+    )
+    assert "prune needs stage" in prune
+    assert text.startswith("vpc_network main: its options are a dictionary")
     assert len(cloud.journal.entries()) == before
 
 

@@ -31,15 +31,15 @@ def no_credentials(monkeypatch):
         ([{"vpc_network": {"name": "a"}, "vpc_subnet": SUBNET}], "entry 1: each entry is one kind of resource"),
         (
             [{"vpc_subnet": {**SUBNET, "netwrok": "b"}}],
-            "vpc_subnet a: there is no option netwrok (did you mean network?)",
+            "vpc_subnet a (entry 1): there is no option netwrok (did you mean network?)",
         ),
-        ([{"vpc_network": {}}], "vpc_network: missing required arguments: name"),
+        ([{"vpc_network": {}}], "vpc_network (entry 1): missing required arguments: name"),
         (
             [{"vpc_network": {"name": "a"}}, {"vpc_network": {"name": "b", "renamed_from": "a"}}],
             "vpc_network b: renamed_from: a is declared too, as entry 1: take one of the two out",
         ),
         ([{"vpc_subnet": SUBNET}, {"vpc_subnet": SUBNET}], "vpc_subnet a is declared twice, as entry 1 and entry 2"),
-        ([{"compute_instance": {"name": "a", "memory": "lots"}}], "compute_instance a: argument 'memory'"),
+        ([{"compute_instance": {"name": "a", "memory": "lots"}}], "compute_instance a (entry 1): argument 'memory'"),
     ],
 )
 def test_declarations_that_cannot_be_right(engine, declared, says):

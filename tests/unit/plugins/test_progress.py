@@ -58,7 +58,7 @@ def test_both_forms_mean_the_same():
         {"vpc_subnet": {"name": "c"}},
         {"iam_folder_binding": {"service_account": "robot", "role": "viewer"}},
     ]
-    assert flat(by_kind) == entries and flat(entries) is entries
+    assert flat(by_kind) == entries == flat(entries)
 
 
 @pytest.mark.parametrize("wrong", [{"vpc_network": "main"}, {"vpc_network": {"main": "text"}}])

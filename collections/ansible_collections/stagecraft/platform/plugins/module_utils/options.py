@@ -94,37 +94,45 @@ def read(resource: Any, values: dict, session: Any, state: str) -> tuple[dict, s
     return checked.validated_parameters, checked._no_log_values, checked.error_messages
 
 
-def read_all(declarations: list, resources: list, session: Any, state: str = "present") -> tuple[list, set]:
-    """yc_stack's list as [(resource, parameters)] and the secret values in it. Everything wrong is said at once."""
+def read_all(
+    declarations: list, resources: list, session: Any, state: str = "present", places: list[str] | None = None
+) -> tuple[list, set]:
+    """yc_stack's list as [(resource, parameters)] and the secret values in it. Everything wrong is said at once.
+
+    `places` is where the user wrote each of them; by default, `entry 1` and so on.
+    """
     kinds, items, secrets, wrong, seen = {r.kind: r for r in resources}, [], set(), [], {}
-    for place, entry in enumerate(declarations, 1):
+    places = places or [f"entry {n}" for n, _ in enumerate(declarations, 1)]
+    for place, entry in zip(places, declarations, strict=True):
         if not isinstance(entry, dict) or len(entry) != 1 or not isinstance(next(iter(entry.values())), dict):
             wrong.append(
-                f"entry {place}: each entry is one kind of resource with its options, as in vpc_network: {{name: main}}"
+                f"{place}: each entry is one kind of resource with its options, as in vpc_network: {{name: main}}"
             )
             continue
         kind, values = next(iter(entry.items()))
         if kind not in kinds:
-            wrong.append(f"entry {place}: there is no resource {kind}{nearest(kind, kinds)}")
+            wrong.append(f"{place}: there is no resource {kind}{nearest(kind, kinds)}")
             continue
         resource = kinds[kind]
         keys = [n for n, b in session.bound(resource).items() if b.field.key]
         params, hidden, messages = read(resource, values, session, state)
         name = label(resource, values, keys)
-        wrong += [f"{name}: {m}" for m in messages]
+        wrong += [f"{name if name == place else f'{name} ({place})'}: {m}" for m in messages]
         same = (kind, *(str(params.get(k)) for k in keys))
         if not messages and same in seen:
-            wrong.append(f"{name} is declared twice, as entry {seen[same]} and entry {place}")
+            wrong.append(f"{name} is declared twice, as {seen[same]} and {place}: take one of the two out")
         seen[same] = place
         secrets |= hidden
         items.append((resource, params))
     wrong += still_declared(items, seen, session)
+    if len(wrong) > 1:
+        raise Fail("\n- ".join([f"{len(wrong)} things are wrong in the declarations; nothing was touched:", *wrong]))
     if wrong:
-        raise Fail("; ".join(wrong))
+        raise Fail(wrong[0])
     return items, secrets
 
 
-def still_declared(items: list, seen: dict[tuple, int], session: Any) -> list[str]:
+def still_declared(items: list, seen: dict[tuple, str], session: Any) -> list[str]:
     """A message for each declaration that is renamed from the name of another one; `seen` is where each of them is."""
     wrong = []
     for resource, params in items:
@@ -133,5 +141,5 @@ def still_declared(items: list, seen: dict[tuple, int], session: Any) -> list[st
         place = seen.get((resource.kind, *(str(old if n == "name" else params.get(n)) for n in keys)))
         if old and place:
             name = label(resource, params, keys)
-            wrong.append(f"{name}: renamed_from: {old} is declared too, as entry {place}: take one of the two out")
+            wrong.append(f"{name}: renamed_from: {old} is declared too, as {place}: take one of the two out")
     return wrong

@@ -24,7 +24,8 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     answers.hide(hidden(request["connection"]))
     labels = {k: v for k, v in ((STAGE, request["stage"]), (APP, request["app"])) if v}
     session = Session.from_options(request["connection"] | {"stage_labels": labels})
-    items, secrets = read_all(flat(request["resources"]), ALL, session, request["state"])
+    written = placed(request["resources"])
+    items, secrets = read_all([e for _, e in written], ALL, session, request["state"], [place for place, _ in written])
     answers.hide(str(secret) for secret in secrets)
     declared = {(resource.kind, params.get("name")) for resource, params in items}
     there, _ = resources(session, DECLARED & SERVICES.keys()) if request["stage"] else ([], {})
@@ -38,19 +39,24 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
 
 
 def flat(resources: list | dict) -> list:
-    """The list form of declarations.
+    """The list form of declarations."""
+    return [entry for _, entry in placed(resources)]
+
+
+def placed(resources: list | dict) -> list[tuple[str, Any]]:
+    """The list form of declarations, each with where it was written, for messages.
 
     By kind reads better in an inventory: {vpc_subnet: {a: {...}}}, or {dns_record_set: [{...}]} for what has no name of
     its own, or shares it.
     """
     if isinstance(resources, list):
-        return resources
-    entries = []
+        return [(f"entry {n}", entry) for n, entry in enumerate(resources, 1)]
+    entries: list[tuple[str, Any]] = []
     for kind, given in resources.items():
         if isinstance(given, list):
-            entries += [{kind: fields} for fields in given]
+            entries += [(f"{kind} entry {n}", {kind: fields}) for n, fields in enumerate(given, 1)]
         elif isinstance(given, dict):
-            entries += [{kind: named(kind, str(name), fields)} for name, fields in given.items()]
+            entries += [(f"{kind} {n}", {kind: named(kind, str(n), fields)}) for n, fields in given.items()]
         elif given is not None:
             raise Fail(f"{kind}: give each its name, as in {kind}: {{main: {{...}}}}, or a list")
     return entries
