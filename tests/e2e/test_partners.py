@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from asking import Client, api_key
 
 from rehearsal import environment, lifecycle, places
 
@@ -116,6 +118,40 @@ def test_closing_one_rule_closes_one_port(tmp_path):
     assert open_ports("monitoring-1", "serving-1", [22, 8001, 9102]) == [9102]
     put_rules(tmp_path, "serving", rules)
     assert open_ports("backend-1", "serving-1", [22, 8001, 9102]) == [8001]
+
+
+def ssh_with(identity: Path, host: str = "backend-1") -> subprocess.CompletedProcess[str]:
+    """Try a key on a machine and on the bastion before it."""
+    only = ["-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-o", "BatchMode=yes"]
+    config = identity.parent / "ssh_config"
+    config.write_text(
+        (places.state() / STAGE / "ssh_config")
+        .read_text()
+        .replace(str(places.state() / STAGE / "id_ed25519"), str(identity))
+    )
+    return inside("ssh", "-F", str(config), *only, host, "id", "-un")
+
+
+def test_every_secret_is_rotated_and_a_client_that_keeps_asking_sees_no_failure(tmp_path):
+    state = places.state() / STAGE
+    before = {name: (state / name).read_text() for name in ("ca.pem", "id_ed25519")}
+    old = tmp_path / "old"
+    old.touch(mode=0o600)
+    old.write_text(before["id_ed25519"])
+    assert ssh_with(old).stdout.strip() == "stagecraft"
+    with Client(STAGE) as client:
+        last = stagecraft("rotate", STAGE, "all").strip().splitlines()[-1]
+    assert re.fullmatch(r"partners: all rotated in \d+s, 3 steps", last), last
+    assert client.failures == [] and client.answered > 100
+    assert api_key(state) != client.key, "the API key is the old one"
+    assert client.ask(api_key(state))[0] == 200 and client.ask()[0] == 200, "the new key and, in its grace, the old one"
+    with pytest.raises(ssl.SSLCertVerificationError):
+        client.ask(authority=before["ca.pem"])
+    assert (state / "ca.pem").read_text().count("BEGIN CERTIFICATE") == 1
+    refused = ssh_with(old)
+    assert refused.returncode == 255 and "Permission denied" in refused.stderr, refused
+    assert inside("ssh", "-F", str(state / "ssh_config"), "backend-1", "id", "-un").stdout.strip() == "stagecraft"
+    stagecraft("verify", STAGE)
 
 
 def test_destroy_leaves_nothing_and_twice_is_fine():
