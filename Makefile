@@ -8,7 +8,7 @@ ARGS ?=
 PY := .venv/bin/python
 RUN := .venv/bin/stagecraft
 
-.PHONY: help setup system rehearse apply verify destroy rotate down status shell test test-fast bench docs modules lock
+.PHONY: help setup system rehearse apply verify destroy rotate down status shell test test-fast bench docs chaos modules lock
 
 help: ## Show this
 	@echo "Stagecraft: make <target> [STAGE=partners] [HOST=backend-1] [ARGS='--where cloud']"
@@ -57,6 +57,9 @@ bench: .venv/.ready ## Measure the figures of docs/benchmarks.md (ONLY=<figure>)
 
 docs: .venv/.ready ## Build the documentation's site into build/site, links checked
 	@$(RUN) docs
+
+chaos: .venv/.ready ## Disturb the building of STAGE: 1,000 API faults, 10 kills (ARGS=--machines: a whole rehearsal)
+	@$(RUN) chaos "$(STAGE)" $(ARGS)
 
 modules: .venv/.ready ## Generate the modules from their declarations
 	@$(PY) tools/generate_modules.py

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from rehearsal import environment, lifecycle, report
+from rehearsal.cloud import admin
 from rehearsal.world import WorldError
 
 app = typer.Typer(
@@ -44,6 +45,26 @@ def status(name: Name) -> None:
     """What runs, and what was asked of the cloud."""
     for line in report.lines(lifecycle.place_of(name)):
         print(line)
+
+
+@app.command()
+def quota(
+    name: Name,
+    which: Annotated[str, typer.Argument(help="Such as compute.instances.count; without it all are listed.")] = "",
+    limit: Annotated[int | None, typer.Argument(help="The new limit; sizes are in bytes.")] = None,
+) -> None:
+    """The cloud's quotas: limits, usage, and a new limit, as its support would grant one."""
+    folder = lifecycle.place_of(name).cloud
+    try:
+        if limit is not None:
+            admin.ask(folder, "quotas.set", name=which, limit=limit)
+        rows = [row for row in admin.ask(folder, "quotas.list") if which in ("", row["name"])]
+    except admin.AdminError as error:
+        raise WorldError(f"{name}: {error}") from None
+    if not rows:
+        raise WorldError(f"{which!r} is no quota of the emulated cloud; `rehearsal quota {name}` lists them")
+    for row in rows:
+        print(f"{row['name']:<36} {row['usage']:>14} of {'any' if row['limit'] is None else row['limit']}")
 
 
 @app.command()

@@ -24,6 +24,8 @@ from rehearsal.world.storage import Storage
 ROOT = Path(__file__).resolve().parents[1]
 NAME = re.compile(r"[a-z][a-z0-9]{0,30}")  # no hyphen: what carries the prefix of `a` must not be of `a-b`
 API_LIMIT = 120  # seconds; after a restart of the machine the cloud first brings its machines back
+DELAY = 0.2  # seconds that an operation takes at least: long enough for two to overlap, short for a person
+RESUMING = 300  # seconds in which dead machines and databases are back
 # program: the Debian package that has it
 PROGRAMS = {
     "ip": "iproute2",
@@ -105,7 +107,7 @@ def python(name: str, module: str, *arguments: str, netns: str | None = None) ->
 
 
 def _start_cloud(place: Place, progress: Progress, *, machines: bool) -> None:
-    where = ["--folder", str(place.cloud)]
+    where = ["--folder", str(place.cloud), "--delay", str(DELAY)]
     if machines:
         where += ["--host", str(API), "--port", "443", "--world", "rehearsal.world.linux:create"]
     else:
@@ -113,6 +115,10 @@ def _start_cloud(place: Place, progress: Progress, *, machines: bool) -> None:
     netns = place.netns("internet") if machines else None
     if not processes.start(place, python(CLOUD, "rehearsal.cloud", *where, netns=netns)):
         progress("the cloud's API is up already")
+        try:
+            admin.ask(place.cloud, "resume", patience=RESUMING)
+        except admin.AdminError as error:
+            raise WorldError(f"what has died of {place.name} cannot be brought back: {error}") from error
         return
     progress("waiting for the cloud's API")
     deadline = time.monotonic() + API_LIMIT

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from rehearsal.cloud.core import Cloud
 
 NAME = "admin.sock"
+# What has a name that another one of its folder has; record sets of a name differ by their type.
+DOUBLE = (
+    "SELECT api, name FROM resources WHERE name != '' AND api != 'dns.v1.RecordSet'"
+    " GROUP BY api, scope, name HAVING count(*) > 1"
+)
 CALLS = (
     *("faults.add", "faults.clear", "faults.list", "delay.set", "lag.set"),
     *("quotas.list", "quotas.set", "resume", "status"),
@@ -96,10 +101,14 @@ class Admin:
 
     def _status(self) -> dict:
         counted = self.cloud.store.query("SELECT api, count(*) FROM resources GROUP BY api ORDER BY api")
+        bound = self.cloud.store.query("SELECT count(*) FROM bindings")[0][0]
+        double = self.cloud.store.query(DOUBLE)
         pending = self.cloud.store.query("SELECT id, method, resource FROM operations WHERE done = 0 ORDER BY seq")
         return {
             "address": self.cloud.address,
             "resources": dict(counted),
+            "bindings": bound,
+            "duplicates": [f"{api} {name}" for api, name in double],
             "pending": [dict(zip(("id", "method", "resource"), row, strict=True)) for row in pending],
             "faults": self.cloud.faults.listed(),
             "calls": summary(self.cloud.journal.entries()),
@@ -111,11 +120,11 @@ class Admin:
         self._path.unlink(missing_ok=True)
 
 
-def ask(folder: Path, call: str, **order: object) -> object:
-    """Give an order to the emulator whose folder this is. Raises AdminError."""
+def ask(folder: Path, call: str, *, patience: float = 30, **order: object) -> object:
+    """Give an order to the emulator whose folder this is, and wait `patience` seconds for its answer. Raises AdminError."""
     try:
         with socket.socket(socket.AF_UNIX) as door, _short(folder) as path:
-            door.settimeout(30)
+            door.settimeout(patience)
             door.connect(path)
             door.sendall(json.dumps({"call": call, **order}).encode() + b"\n")
             with door.makefile("rb") as answers:

@@ -65,10 +65,12 @@ def unwrapped(code: str, details: str) -> tuple[str, str]:
     """What was really refused: the SDK calls a refused exchange of tokens, too, that the API is not available."""
     inner = re.search(r"StatusCode\.(\w+)\W+details = \"([^\"]*)", details)
     if inner:
-        return inner[1], f"no IAM token: {inner[2]}"
+        code, details = inner[1], f"no IAM token: {inner[2]}"
     if "CERTIFICATE_VERIFY_FAILED" in details:
         return "UNTRUSTED", "the certificate of the API is not signed by anybody trusted here"
-    return ("UNAVAILABLE", "no answer in time") if code == "DEADLINE_EXCEEDED" else (code, details)
+    if code == "DEADLINE_EXCEEDED":
+        return "UNAVAILABLE", "no IAM token: no answer in time" if inner else "no answer in time"
+    return code, details
 
 
 def is_quota(code: str, details: str, quotas: Sequence[Any] = ()) -> bool:
