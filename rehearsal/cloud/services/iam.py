@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from datetime import UTC, datetime
 
 from google.protobuf.message import Message
@@ -105,6 +106,19 @@ class AuthorizedKey(KeyKind):
 
 class ApiKey(KeyKind):
     api = "iam.v1.ApiKey"
+    transient = False
+
+    def on_create(self, call: Call, resource: Message, request: Message) -> None:
+        self._check(resource)
+
+    def on_update(self, call: Call, resource: Message, before: Message, request: Message) -> None:
+        if resource.expires_at != before.expires_at:
+            self._check(resource)
+
+    def _check(self, key: Message) -> None:
+        """A new end is still to come."""
+        if key.HasField("expires_at") and key.expires_at.seconds <= time.time():
+            raise invalid(f"expires_at: {key.expires_at.ToJsonString()} is past")
 
     def issued(self, call: Call, key: Message) -> Message:
         answer = call.answer()

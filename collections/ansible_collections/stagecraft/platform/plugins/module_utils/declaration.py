@@ -60,6 +60,7 @@ class Field:
     implied: str = ""  # of a switch: it is on where this other option is given
     verbs: bool = False  # changed by verbs of its own: the backend says what of it cannot be
     choices: tuple[str, ...] = ()  # of a virtual field
+    many: bool = False  # of a virtual field: a list
     virtual: bool = False  # not in the API's messages: the backend reads and writes it itself
 
 
@@ -87,7 +88,7 @@ class Resource:
     view: str = ""  # of Get, to see everything
     ident: str = ""  # what requests call its id, if not <noun>_id
     note: str = ""  # a sentence for the documentation
-    details: tuple[tuple[str, str], ...] = ()  # (name, text) of what `state: info` shows beside the API's resource
+    details: tuple[tuple[str, ...], ...] = ()  # (name, text, type if no list) of what `state: info` shows beside that
 
     @property
     def noun(self) -> str:

@@ -160,6 +160,7 @@ def bind_virtual(field: Field) -> Bound:
     return Bound(
         field,
         kind,
+        many=field.many,
         choices={c: c for c in field.choices},
         children=children,
         required=field.required,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
-from .declaration import Unknown
+from .declaration import Fail, Unknown
 from .yandex import Yandex
+
+RENEWED_AT = 1 / 3  # of its life: what is left when the next key is made
 
 
 class ShownOnce(Yandex):
@@ -61,6 +64,69 @@ class AccessKeys(ShownOnce):
 
     def key_id(self) -> str:
         return self.raw.key_id
+
+    def entries(self, answer: Any) -> dict[str, str]:
+        return {"secret": answer.secret}
+
+
+class ApiKeys(ShownOnce):
+    """A key that ends by itself. Its successor is made in good time, and it goes on working until it ends."""
+
+    def rows(self) -> list[Any]:
+        """All keys of this name, the newest first."""
+        rows = self.session.pages(self.service, service_account_id=self.keys["service_account"])
+        mine = [r for r in rows if r.description == self.keys["name"]]
+        return sorted(mine, key=lambda row: row.created_at.ToNanoseconds(), reverse=True)
+
+    def find_by_name(self) -> Any:
+        return next(iter(self.rows()), None)
+
+    def examine(self, wanted: dict, have: dict) -> None:
+        """While enough of its life is left it is as declared."""
+        super().examine(wanted, have)
+        left, life = self.left(), wanted.get("valid_for")
+        if life and left is not None and life * RENEWED_AT <= left <= life:
+            left = life
+        have["valid_for"] = left
+        if life and left is not None and left < life and "save_to" not in wanted:
+            raise Fail("another key has to be made: say in save_to where its secret goes")
+
+    def left(self) -> int | None:
+        """For how many seconds it is still good; None where it has no end."""
+        ends = self.raw.expires_at.seconds
+        return max(ends - int(time.time()), 0) if ends else None
+
+    def fill(self, message: Any, values: dict) -> Any:
+        if values.get("valid_for"):
+            message.expires_at.FromSeconds(int(time.time()) + values["valid_for"])
+        return super().fill(message, values)
+
+    def update(self, wanted: dict, changed: list[str], stop: bool = False) -> None:
+        if "save_to" in changed:
+            super().update(wanted, changed)
+            return
+        rest = [n for n in changed if n != "valid_for"]
+        if rest:
+            Yandex.update(self, wanted, rest)
+        left = self.left()
+        if "valid_for" in changed and (left is None or left > wanted["valid_for"]):
+            request = self.request("Update")
+            request.expires_at.FromSeconds(int(time.time()) + wanted["valid_for"])
+            request.update_mask.paths.append("expires_at")
+            self.call("Update", request)
+            self.look()
+        elif "valid_for" in changed:
+            ended = [r.id for r in self.rows() if 0 < r.expires_at.seconds <= time.time()]
+            self.create({"scopes": self.have()["scopes"], **wanted})
+            self.delete_keys(ended)
+
+    def delete(self) -> None:
+        self.delete_keys([row.id for row in self.rows()])
+        self.id, self.raw = "", None
+
+    def delete_keys(self, idents: list[str]) -> None:
+        for ident in idents:
+            self.call("Delete", self.request("Delete", api_key_id=ident))
 
     def entries(self, answer: Any) -> dict[str, str]:
         return {"secret": answer.secret}
