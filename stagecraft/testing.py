@@ -44,7 +44,7 @@ class Suite:
         passed, failed, skipped = self.count(text, code)
         mark = "[green]ok[/]" if code == 0 else "[bold red]FAILED[/]"
         took = clock(time.monotonic() - started)
-        said = f"{mark} {self.name:<12} {took:>7}  {passed} passed, {failed} failed, {skipped} skipped"
+        said = f"{mark} {self.name:<18} {took:>7}  {passed} passed, {failed} failed, {skipped} skipped"
         if code:
             said += escape("\n" + "\n".join(text.strip().splitlines()[-60:])) + f"\n  full log: {log}"
         console.print(said)  # at once: two suites may end together
@@ -72,6 +72,7 @@ def environment() -> dict[str, str]:
 
 def suites() -> list[Suite]:
     """All suites, quickest first, so that a mistake shows early."""
+    apps = sorted(file.parent for file in ROOT.glob("apps/*/pyproject.toml"))
     folders = sorted([*ROOT.glob("apps/*/tests"), *ROOT.glob("models/*/test_*.py")])
     return [
         Suite("ruff", ("ruff", "check", "."), counts=False),
@@ -79,6 +80,7 @@ def suites() -> list[Suite]:
         Suite("yamllint", ("yamllint", "--strict", "."), counts=False),
         Suite("modules", (sys.executable, "tools/generate_modules.py", "--check"), counts=False),
         Suite("docs", DOCS, counts=False),
+        *(Suite(f"mypy-{app.name}", ("mypy",), counts=False, folder=app) for app in apps),
         Suite("unit", (*PYTEST, "-n", "2", "tests/unit")),
         Suite("contract", (*PYTEST, "-n", "2", "tests/contract")),
         *(Suite(tests.parent.name, (*PYTEST, tests.name), False, folder=tests.parent) for tests in folders),

@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from model_sync.errors import SyncError
 
@@ -76,7 +77,7 @@ def in_order(numbers: list[str] | set[str] | dict[str, Version]) -> list[str]:
     return sorted(numbers, key=int)
 
 
-def _version(files: dict) -> Version:
+def _version(files: dict[str, Any]) -> Version:
     if not files:
         raise ValueError("a version without files")
     return {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from model_sync.errors import SyncError
 from model_sync.manifest import MANIFEST, Models, in_order, measure, parse
 from model_sync.store import Store
 
 
-def publish(folder: Path, store: Store, *, check: bool) -> dict:
+def publish(folder: Path, store: Store, *, check: bool) -> dict[str, Any]:
     """Publish every version in `folder` that is not published yet; returns the report.
 
     SyncError, before anything is uploaded, when a local file is not what the local manifest says, or when a published
@@ -46,7 +47,7 @@ def _local(folder: Path) -> Models:
     return models
 
 
-def _new(store: Store, model: str, versions: dict, published: Models) -> list[str]:
+def _new(store: Store, model: str, versions: dict[str, Any], published: Models) -> list[str]:
     """The versions that are not published; SyncError for one that is, with other files."""
     known = published.get(model, {})
     for number in in_order(versions):

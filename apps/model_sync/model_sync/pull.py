@@ -6,6 +6,7 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from model_sync.errors import SyncError
 from model_sync.manifest import Models, Version, in_order
@@ -29,7 +30,7 @@ class Change:
     def __bool__(self) -> bool:
         return bool(self.download or self.remove or self.load)
 
-    def report(self) -> dict:
+    def report(self) -> dict[str, Any]:
         """For the JSON that says what changed."""
         return {
             "downloaded": self.download,
@@ -39,7 +40,7 @@ class Change:
         }
 
 
-def pull(settings: Settings, *, check: bool) -> dict:
+def pull(settings: Settings, *, check: bool) -> dict[str, Any]:
     """Converge, or with `check` only say what would change. Returns the report; on SyncError the old state serves."""
     repository = Repository(settings.repository)
     triton = Triton(settings.triton_url, settings.timeout)

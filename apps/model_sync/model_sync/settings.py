@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from model_sync.errors import SyncError
 from model_sync.store import REGION, Address
@@ -57,7 +58,7 @@ def read(path: Path) -> Settings:
         raise SyncError(f"{path}: {error}") from error
 
 
-def _wanted(name: str, entry: dict) -> Wanted:
+def _wanted(name: str, entry: dict[str, Any]) -> Wanted:
     versions = entry["versions"]
     if versions != ALL and not (isinstance(versions, list) and versions):
         raise ValueError(f"models.{name}.versions is {versions!r}: give {ALL!r} or a list of versions")

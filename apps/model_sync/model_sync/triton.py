@@ -92,7 +92,7 @@ class Triton:
                 raise SyncError(f"Triton at {self.url} {complaint} (waited {self._timeout:g} s).")
             time.sleep(_PAUSE)
 
-    def _call(self, method: str, path: str, body: dict | None, timeout: float) -> Any:
+    def _call(self, method: str, path: str, body: dict[str, Any] | None, timeout: float) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(  # noqa: S310 - the constructor admits http:// only
             self.url + path, data=data, method=method, headers={"Content-Type": "application/json"}
