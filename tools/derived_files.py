@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 from ansible_collections.stagecraft.platform.plugins.module_utils import connection
-from ansible_collections.stagecraft.platform.plugins.module_utils.protobuf import usual_home
+from ansible_collections.stagecraft.platform.plugins.module_utils.descriptors import usual_home
 from ansible_collections.stagecraft.platform.plugins.module_utils.resources import ALL
 from yandex.cloud import validation_pb2
 

@@ -162,7 +162,8 @@ def returned(resource: Resource) -> dict[str, Any]:
     backend = resource.backend(None, resource, {})
     read = backend.message().DESCRIPTOR if resource.message else backend.methods["Get"].output_type
     contains = {f.name: {"description": text(f), "returned": "when set", "type": returned_type(f)} for f in read.fields}
-    contains |= {n: {"description": said, "returned": "when set", "type": "list"} for n, said in resource.details}
+    for n, said, *kind in resource.details:
+        contains[n] = {"description": said, "returned": "when set", "type": kind[0] if kind else "list"}
     return {
         "exists": {
             "description": "Whether it exists now; in check mode, whether it existed.",

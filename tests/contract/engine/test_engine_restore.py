@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.stagecraft.platform.plugins.module_utils.declaration import Fail
+from ansible_collections.stagecraft.platform.plugins.module_utils.resources.yandex_postgresql import host_to_write_to
 from engine_runs import case
 
 KIND = "postgresql_cluster"
@@ -45,6 +46,13 @@ def test_a_cluster_from_the_backup_that_is_named(engine, source):
     engine.apply(KIND, {**source, "name": "second", "restore_from": {"backup": shown[0]["id"]}})
     assert users(engine, "second") == []
     assert "backups" not in engine.apply(KIND, {"name": "pg"})["cluster"]
+
+
+def test_the_host_to_write_to(engine, source):
+    """Of one host its own name; of several the name that follows the leader, and record sets say the same."""
+    cluster = engine.apply(KIND, {"name": "pg"}, state="info")["cluster"]
+    assert cluster["writable_host"] == cluster["hosts"][0]["name"]
+    assert host_to_write_to("c9q", ["a", "b"]) == "c-c9q.rw.mdb.yandexcloud.net"
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,8 @@ class Session(SimpleNamespace):
     """A session without a cloud: what there is, and what was asked."""
 
     def __init__(self, **labels: str) -> None:
-        super().__init__(things={}, asked=[], broken=set(), stage_labels=labels, folder="f", secrets={})
+        super().__init__(things={}, asked=[], broken=set(), stage_labels=labels, folder="f")
+        self.secrets, self.applied_secrets = {}, None
 
     def bound(self, resource: Resource) -> dict[str, Bound]:
         return resource.backend(self, resource, {}).bound

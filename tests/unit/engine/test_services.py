@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from ansible_collections.stagecraft.platform.plugins.module_utils.protobuf import home, methods
+from ansible_collections.stagecraft.platform.plugins.module_utils.descriptors import home, methods
 from ansible_collections.stagecraft.platform.plugins.module_utils.resources import ALL
 from ansible_collections.stagecraft.platform.plugins.module_utils.services import SERVICES
 

@@ -18,6 +18,7 @@ class ActionModule(CloudAction):
         "stage": {"type": "str"},
         "app": {"type": "str"},
         "prune": {"type": "bool", "default": False},
+        "applied_secrets": {"type": "dict", "no_log": False},
     }
 
     def work(self, options):
@@ -42,6 +43,7 @@ class ActionModule(CloudAction):
             "results": results,
             "undeclared": answer["undeclared"],
             "diff": [diff(row) for row in changed],
+            **{name: answer[name] for name in ("applied", "secret_versions") if name in answer},
         }
 
     def _show(self, row):

@@ -21,6 +21,12 @@ options:
   key:
     description: The entry to give; without it, a dictionary of all entries.
     type: str
+  fresh:
+    description:
+      - Ask the cloud, whatever this run was told before, and do not keep the answer for it.
+      - For what is read before the run makes or changes the secret.
+    type: bool
+    default: false
   on_missing:
     description: What to do where there is no such secret or entry.
     type: str
@@ -57,6 +63,7 @@ class LookupModule(LookupBase):
     def _entry(self, secret, key):
         on_missing = self.get_option("on_missing")
         request = {"connection": connection(self.get_options()), "secret": secret, "on_missing": on_missing}
+        request["fresh"] = self.get_option("fresh")
         try:
             entries = ask_agent("secret", request)
         except CloudError as error:

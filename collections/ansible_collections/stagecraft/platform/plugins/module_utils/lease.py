@@ -12,8 +12,8 @@ import uuid
 from typing import Any
 
 from .declaration import Fail
+from .descriptors import methods, new
 from .errors import ApiFail
-from .protobuf import methods, new
 from .session import Session, pauses
 
 SERVICE = "iam.v1.ServiceAccountService"

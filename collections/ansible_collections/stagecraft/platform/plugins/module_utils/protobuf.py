@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 import re
 from typing import Any
 
-from google.protobuf import json_format, message_factory
+from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from yandex.cloud import validation_pb2
 
 from .declaration import Bound, Fail, Field
-from .services import HOMES
+from .descriptors import snake
 
 KINDS = {
     FieldDescriptor.CPPTYPE_STRING: "str",
@@ -25,34 +24,7 @@ KINDS = {
 Path = list[FieldDescriptor]
 
 
-def new(descriptor: Descriptor, **values: Any) -> Any:
-    """An empty message of a type, or one with these values."""
-    return message_factory.GetMessageClass(descriptor)(**values)
-
-
 # ---- descriptors ----
-def snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
-
-
-def home(service: str) -> str:
-    """The SDK's module of a service."""
-    return HOMES.get(service) or usual_home(service)
-
-
-def usual_home(service: str) -> str:
-    """Where nearly all are: vpc.v1.SubnetService is in yandex.cloud.vpc.v1.subnet_service_pb2."""
-    package, name = service.removesuffix("Service").rpartition(".")[::2]
-    return f"yandex.cloud.{package}.{snake(name)}_service_pb2"
-
-
-@functools.cache
-def methods(service: str) -> Any:
-    return (
-        importlib.import_module(home(service)).DESCRIPTOR.services_by_name[service.rpartition(".")[2]].methods_by_name
-    )
-
-
 def is_map(f: FieldDescriptor) -> bool:
     return bool(f.message_type and f.message_type.GetOptions().map_entry)
 

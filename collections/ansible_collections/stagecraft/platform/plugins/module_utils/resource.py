@@ -8,7 +8,7 @@ from typing import Any
 
 from .declaration import SELF, Fail, Field, Ref, Resource, Unknown, has_secret, references
 from .options import label
-from .values import plain, same, show
+from .values import plain, same, show, without_secrets
 
 __all__ = ["SELF", "Fail", "Field", "Ref", "Resource", "Unknown", "apply"]
 
@@ -23,6 +23,7 @@ class Plan:
     wanted: dict[str, Any]
     postponed: list[str] = field(default_factory=list)  # they name the resource itself, which has to exist for that
     secrets: dict[str, tuple] = field(default_factory=dict)  # option -> where its value is kept
+    versions: dict[str, str] = field(default_factory=dict)  # option -> the version of its secret that is current
     changed: list[str] = field(default_factory=list)
     frozen: list[str] = field(default_factory=list)  # changed, and only a new one can have it
     stopping: list[str] = field(default_factory=list)  # changed, and it has to be stopped for that
@@ -37,20 +38,21 @@ def apply(resource: Resource, params: dict, session: Any, check: bool = False) -
     """Bring one resource to the state that params say: present, absent, or info, which only looks.
 
     Returns changed, diff (before and after), exists, the resource itself under its noun, and in check mode the
-    references that do not exist yet. Raises Fail.
+    references that do not exist yet. A session that keeps a record also gets `applied`, the values that hold now, and
+    `secret_versions`. Raises Fail.
     """
     backend = resource.backend(session, resource, params)
-    keys = [n for n, b in backend.bound.items() if b.field.key]
+    run = Run(backend, params, session, check)
     try:
         try:
-            return Run(backend, params, session, check).run()
+            return run.run()
         except Fail as error:
             taken = getattr(error, "code", "") == "ALREADY_EXISTS" and backend.raw is None
             if not (taken and backend.appears()):
                 raise
             return Run(resource.backend(session, resource, params), params, session, check).run()
     except Fail as error:
-        error.item = error.item or label(resource, params, keys)
+        error.item = error.item or run.label()
         raise
 
 
@@ -90,7 +92,8 @@ class Run:
         elif self.renames:  # so that what refers to the new name finds it
             self.session.remember(self.backend)
         changed = plan.have is None or bool(plan.changed)
-        return self.result(changed, plan.diff, plan.have is not None or not self.check)
+        result = self.result(changed, plan.diff, plan.have is not None or not self.check)
+        return result if self.check or self.session.applied_secrets is None else result | self.recorded(plan)
 
     def find(self) -> dict | None:
         """What is there now; None where it, or what it lives in, does not exist."""
@@ -151,6 +154,7 @@ class Run:
         if have is not None and self.params.get("update_secrets"):
             plan.changed += [n for n in plan.wanted if n not in plan.changed and has_secret(self.bound[n])]
             plan.changed += list(plan.secrets)
+        self.compare_versions(plan)
         if have is not None:
             plan.frozen = [n for n in plan.changed if self.backend.frozen(n, plan.wanted.get(n), have.get(n))]
         if have is not None and not plan.frozen and self.backend.running():
@@ -160,6 +164,20 @@ class Run:
             {n: show(self.bound[n], plan.wanted.get(n, ""), self.name) for n in plan.changed},
         )
         return plan
+
+    def compare_versions(self, plan: Plan) -> None:
+        """A secret whose current version is not the one that the record says was sent is sent again; so is one that no
+        record tells of, because whoever was to write it may have been cut off."""
+        if self.session.applied_secrets is None:
+            return
+        places = {n: secret for n, (secret, _) in plan.secrets.items() if not isinstance(secret, Unknown)}
+        plan.versions = {n: self.session.secret_version(secret) for n, secret in places.items()}
+        sent = self.session.applied_secrets.get(self.label(), {})
+        if plan.have is not None:
+            plan.changed += [n for n, v in plan.versions.items() if n not in plan.changed and sent.get(n) != v]
+
+    def label(self) -> str:
+        return label(self.backend.resource, self.params, [n for n, b in self.bound.items() if b.field.key])
 
     def label_it(self, plan: Plan) -> None:
         """The stage's own labels are added to what is declared and survive `labels: {}`."""
@@ -220,6 +238,12 @@ class Run:
             self.backend.delete()
             self.session.forget(self.backend)
         return self.result(True, difference({"state": "present"}, {"state": "absent"}), False)
+
+    def recorded(self, plan: Plan) -> dict[str, Any]:
+        """What a record says of it: the values that hold now, without secrets, and which versions of those were sent."""
+        told = {n: v for n, v in plan.wanted.items() if not self.bound[n].field.write_only}
+        shown = {n: show(self.bound[n], without_secrets(self.bound[n], v), self.name) for n, v in told.items()}
+        return {"applied": shown, "secret_versions": plan.versions}
 
     def result(self, changed: bool, diff: dict, exists: bool, details: Callable[[], dict] = dict) -> dict[str, Any]:
         found = {self.backend.resource.noun: self.backend.returned() | details()} if exists else {}

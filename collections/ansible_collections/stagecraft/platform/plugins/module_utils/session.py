@@ -21,8 +21,9 @@ from yandex.cloud.quota.quota_pb2 import QuotaFailure
 from . import auth
 from .connection import OPTIONS
 from .declaration import Fail, Resource
+from .descriptors import home, methods, new
 from .errors import ApiFail, NoService, is_conflict, is_transient
-from .protobuf import dig, home, methods, new
+from .protobuf import dig
 
 OPERATIONS = "operation.OperationService"
 PAYLOADS, SECRETS = "lockbox.v1.PayloadService", "lockbox.v1.SecretService"
@@ -67,6 +68,7 @@ class Session:
         self.timeout = float(options.get("operation_timeout") or OPTIONS["operation_timeout"]["default"])
         self.patience = float(options.get("retry_time") or OPTIONS["retry_time"]["default"])
         self.stage_labels = {str(k): str(v) for k, v in (options.get("stage_labels") or {}).items()}
+        self.applied_secrets: dict[str, dict[str, str]] | None = options.get("applied_secrets")
         self._known: dict[tuple, tuple[str, Any]] = {}
         self._stubs: dict[str, Any] = {}
         self._lock = threading.Lock()
@@ -76,7 +78,8 @@ class Session:
         """A session from a plugin's or module's options; what is not in them is taken from the environment.
 
         service_account_key_file, iam_token, token, auth (auto, metadata, ...), endpoint, root_certificates, folder,
-        operation_timeout and retry_time (seconds), stage_labels.
+        operation_timeout and retry_time (seconds), stage_labels; applied_secrets, for a run that keeps a record: the
+        versions of secrets that the last one sent, by declaration and option.
         """
         return cls(options or {})
 
@@ -185,6 +188,11 @@ class Session:
         if key not in entries:
             raise Fail(f"the secret has no entry {key} (it has: {', '.join(sorted(entries)) or 'none'})")
         return entries[key]
+
+    def secret_version(self, secret_id: str) -> str:
+        """The id of a Lockbox secret's current version; empty where it has none yet."""
+        secret = self.call(SECRETS, "Get", new(methods(SECRETS)["Get"].input_type, secret_id=secret_id))
+        return secret.current_version.id if secret is not None else ""
 
     def payload(self, secret_id: str) -> dict[str, str]:
         """All text entries of a Lockbox secret's current version; none where it has no version yet."""

@@ -96,6 +96,16 @@ def same_list(bound: Bound, want: list, have: list) -> bool:
     return True
 
 
+def without_secrets(bound: Bound, value: Any) -> Any:
+    """A plain value without what is secret in it, however deep."""
+    if bound.listy:
+        return [without_secrets(bound.one(), v) for v in value or []]
+    if bound.children and isinstance(value, dict):
+        kept = {n: b for n, b in bound.children.items() if n in value and not b.field.write_only}
+        return {n: without_secrets(b, value[n]) for n, b in kept.items()}
+    return None if bound.field.write_only else value
+
+
 def show(bound: Bound, value: Any, name: Callable[[Field, Any], Any] = lambda f, value: value) -> Any:
     """As a person would write it; `name` says what a reference is called."""
     f = bound.field

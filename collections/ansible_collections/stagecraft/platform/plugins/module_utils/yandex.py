@@ -8,7 +8,8 @@ from typing import Any
 
 from . import declaration
 from .declaration import SELF, Bound, Fail, Field, Ref
-from .protobuf import bind, chain, dig, get, methods, new, put, tidy
+from .descriptors import methods, new
+from .protobuf import bind, chain, dig, get, put, tidy
 from .session import Session, pauses
 from .values import same
 

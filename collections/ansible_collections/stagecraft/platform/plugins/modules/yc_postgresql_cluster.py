@@ -314,6 +314,10 @@ cluster:
       description: Its backups, the newest first; O(state=info) shows them.
       returned: when set
       type: list
+    writable_host:
+      description: The host name to write to; O(state=info) shows it.
+      returned: when set
+      type: str
 """
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.module import run

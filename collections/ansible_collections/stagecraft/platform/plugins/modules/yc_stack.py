@@ -46,6 +46,12 @@ options:
     description: Delete what is undeclared. Nothing is pruned when something failed.
     type: bool
     default: false
+  applied_secrets:
+    description:
+      - What an earlier run returned in RV(secret_versions), as a record keeps it; empty where there is no record.
+      - Where it is given, a secret whose current version is another one is sent again, and so is one that it does not
+        tell of. RV(applied) and RV(secret_versions) are returned for the next record.
+    type: dict
 attributes:
   check_mode:
     support: full
@@ -81,6 +87,14 @@ results:
   type: list
   elements: dict
   returned: always
+applied:
+  description: For each declaration, by what it is called, the values that hold now, as one would write them, without secrets.
+  type: dict
+  returned: with O(applied_secrets), not in check mode, when nothing failed
+secret_versions:
+  description: For each declaration that names secrets the version of each that was sent, by its option.
+  type: dict
+  returned: with O(applied_secrets), not in check mode, when nothing failed
 undeclared:
   description: Resources with the stage's label that are not declared, with C(kind), C(name) and C(id).
   type: list

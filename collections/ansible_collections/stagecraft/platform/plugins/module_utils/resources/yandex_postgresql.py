@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..protobuf import methods, new, put, tidy
+from ..descriptors import methods, new
+from ..protobuf import put, tidy
 from ..yandex import Fail, Field, Ref, Resource, Session, Yandex
 from .yandex_vpc import NETWORK, SECURITY_GROUP, SUBNET
 
@@ -54,7 +55,9 @@ class Clusters(Yandex):
 
     def details(self) -> dict[str, Any]:
         rows = list(self.session.pages(self.service, "ListBackups", cluster_id=self.id))
-        return {"backups": [tidy(r) for r in sorted(rows, key=lambda row: -row.created_at.ToNanoseconds())]}
+        backups = [tidy(r) for r in sorted(rows, key=lambda row: -row.created_at.ToNanoseconds())]
+        hosts = [host["name"] for host in self.listed["hosts"]]
+        return {"backups": backups, "writable_host": host_to_write_to(self.id, hosts)}
 
     # ---- hosts ----
     def update(self, wanted: dict, changed: list[str], stop: bool = False) -> None:
@@ -106,7 +109,10 @@ CLUSTER = Resource(
     "mdb.postgresql.v1.Cluster",
     module="yc_postgresql_cluster",
     backend=Clusters,
-    details=(("backups", "Its backups, the newest first; O(state=info) shows them."),),
+    details=(
+        ("backups", "Its backups, the newest first; O(state=info) shows them."),
+        ("writable_host", "The host name to write to; O(state=info) shows it.", "str"),
+    ),
     fields=(
         Ref("network", NETWORK, required=True),
         Field("environment", default="production"),
@@ -217,8 +223,12 @@ extensions: [{name: pg_trgm}]
 )
 
 
+def host_to_write_to(cluster: str, hosts: list[str]) -> str:
+    """The only host's own name, or the name that follows the leader."""
+    return hosts[0] if len(hosts) == 1 else f"c-{cluster}.rw.mdb.yandexcloud.net"
+
+
 def writable_host(session: Session, cluster: Any) -> str:
-    """The host name to write to: the only host's own, or the name that follows the leader."""
-    hosts = list(session.pages(SERVICE, "ListHosts", cluster_id=cluster.id))
-    name = hosts[0].name if len(hosts) == 1 else f"c-{cluster.id}.rw.mdb.yandexcloud.net"
-    return f"{name}."
+    """The host name to write to, as record sets have it."""
+    hosts = session.pages(SERVICE, "ListHosts", cluster_id=cluster.id)
+    return host_to_write_to(cluster.id, [host.name for host in hosts]) + "."

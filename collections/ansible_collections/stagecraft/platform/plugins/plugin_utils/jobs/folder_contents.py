@@ -8,8 +8,8 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from ...module_utils.descriptors import methods, new
 from ...module_utils.errors import ApiFail, NoService
-from ...module_utils.protobuf import methods, new
 from ...module_utils.resources import ALL
 from ...module_utils.services import SERVICES
 from ...module_utils.session import Session

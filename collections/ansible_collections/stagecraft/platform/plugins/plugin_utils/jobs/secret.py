@@ -25,7 +25,7 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, str] | None:
         if place not in _sessions:
             _sessions[place] = Session.from_options(request["connection"])
         session = _sessions[place]
-        if (place, name) not in _found:
+        if request["fresh"] or (place, name) not in _found:
             entries = read(session, name)
             if entries is None:
                 if request["on_missing"] == "none":
@@ -33,6 +33,8 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, str] | None:
                 raise Fail(
                     f"there is no secret {name} in folder {session.folder}: declare it (lockbox_secret), or create it"
                 )
+            if request["fresh"]:
+                return entries
             _found[place, name] = entries
         return _found[place, name]
 

@@ -23,7 +23,8 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     """
     answers.hide(hidden(request["connection"]))
     labels = {k: v for k, v in ((STAGE, request["stage"]), (APP, request["app"])) if v}
-    session = Session.from_options(request["connection"] | {"stage_labels": labels})
+    keeps = {"stage_labels": labels, "applied_secrets": request.get("applied_secrets")}
+    session = Session.from_options(request["connection"] | keeps)
     written = placed(request["resources"])
     items, secrets = read_all([e for _, e in written], ALL, session, request["state"], [place for place, _ in written])
     answers.hide(str(secret) for secret in secrets)
@@ -35,7 +36,16 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     extra = undeclared(request["stage"], declared, there) if not failed else []
     if request["prune"] and not failed:
         results += prune(extra, session, request, answers)
-    return {"results": results, "undeclared": extra, "checked_undeclared": bool(request["stage"]) and not failed}
+    answer = {"results": results, "undeclared": extra, "checked_undeclared": bool(request["stage"]) and not failed}
+    return answer if session.applied_secrets is None else answer | record(results)
+
+
+def record(results: list[dict[str, Any]]) -> dict[str, dict]:
+    """What a record needs, taken out of the rows and put together by what each is called."""
+    taken = {
+        name: {row["item"]: row.pop(name) for row in results if name in row} for name in ("applied", "secret_versions")
+    }
+    return taken | {"secret_versions": {item: found for item, found in taken["secret_versions"].items() if found}}
 
 
 def flat(resources: list | dict) -> list:
