@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import grpc
 import pytest
@@ -150,5 +151,7 @@ def test_what_a_role_allows(role, method, allowed):
     assert roles.allows(role, method) is allowed
 
 
-def test_the_stages_roles_are_roles():
+def test_the_stages_roles_are_roles_and_a_person_can_read_them():
     assert all(roles.permissions(role) for role in STAGE_ROLES)
+    text = (Path(__file__).parents[3] / "docs" / "rehearsal.md").read_text()
+    assert [role for role in STAGE_ROLES if f"`{role}`" not in text] == []

@@ -34,11 +34,18 @@ def test_the_cloud_alone_comes_up_on_loopback_goes_on_after_a_kill_and_leaves_no
     assert variables["YC_ENDPOINT"].startswith("127.0.0.1:")
     assert "YC_STORAGE_ENDPOINT" not in variables
     assert environment.is_up(name) and environment.netns(name) is None
+    assert rehearsal("quota", name, "vpc.networks.count").stdout.split() == ["vpc.networks.count", "0", "of", "2"]
+    assert rehearsal("quota", name, "vpc.networks.count", "5").stdout.split()[-1] == "5"
+    unknown = rehearsal("quota", name, "vpc.nets", "5")
+    assert unknown.returncode == 1 and "vpc.nets' is no quota here" in unknown.stderr
+    assert "Traceback" not in unknown.stderr
     processes.end({processes.running(place, environment.CLOUD)}, patience=1)
     assert not environment.is_up(name)
     assert "DEAD" in rehearsal("status", name).stdout
     assert rehearsal("up", name, "--no-machines").returncode == 0
     assert json.loads(rehearsal("env", name, "--json").stdout) == variables
+    assert rehearsal("quota", name, "vpc.networks.count").stdout.split()[-1] == "5"
+    assert "up already" in rehearsal("up", name, "--no-machines").stdout
     done = rehearsal("down", name)
     assert "removed 1 processes" in done.stdout and "nothing is left" in done.stdout
     assert not lifecycle.leftovers(place) and not environment.is_up(name)
