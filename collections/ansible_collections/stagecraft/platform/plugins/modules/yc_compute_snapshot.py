@@ -37,8 +37,12 @@ options:
   disk:
     description:
       - Name of the disk.
-      - Needed at creation.
       - Cannot be changed later.
+    type: str
+  instance:
+    description:
+      - Name of the instance whose boot disk it is of.
+      - Used at creation only.
     type: str
   state:
     description:
@@ -74,8 +78,8 @@ attributes:
 EXAMPLES = r"""
 - name: A snapshot
   stagecraft.platform.yc_compute_snapshot:
-    name: data-1-before-upgrade
-    disk: data-1
+    name: api-1-before-upgrade
+    instance: api-1
 """
 
 RETURN = r"""

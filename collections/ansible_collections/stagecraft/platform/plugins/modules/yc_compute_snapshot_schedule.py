@@ -61,6 +61,11 @@ options:
       - Disks that it makes snapshots of.
     type: list
     elements: str
+  instances:
+    description:
+      - Instances whose boot disks it makes snapshots of.
+    type: list
+    elements: str
   state:
     description:
       - Whether it should exist; V(info) only looks.
@@ -93,8 +98,9 @@ EXAMPLES = r"""
     name: nightly
     expression: 0 2 * * *
     snapshot_count: 7
-    disks:
-      - data-1
+    instances:
+      - api-1
+      - api-2
 """
 
 RETURN = r"""

@@ -37,23 +37,27 @@ class SnapshotSchedules(Yandex):
     """Its disks are a list of their own, changed by deltas."""
 
     def have(self) -> dict[str, Any]:
-        disks = self.session.pages(self.service, "ListDisks", snapshot_schedule_id=self.id)
-        return super().have() | {"disks": [disk.id for disk in disks]}
+        disks = list(self.session.pages(self.service, "ListDisks", snapshot_schedule_id=self.id))
+        return super().have() | {option: [disk.id for disk in disks] for option in OF_DISKS}
 
     def update(self, wanted: dict, changed: list[str], stop: bool = False) -> None:
-        if "disks" in changed:
-            there, disks = set(self.have()["disks"]), set(wanted["disks"])
+        option = next((n for n in OF_DISKS if n in changed), None)
+        if option:
+            there, disks = set(self.have()[option]), set(wanted[option])
             request = self.request("UpdateDisks")
             request.add.extend(sorted(disks - there))
             request.remove.extend(sorted(there - disks))
             self.call("UpdateDisks", request)
-        rest = [n for n in changed if n != "disks"]
+        rest = [n for n in changed if n not in OF_DISKS]
         if rest:
             super().update(wanted, rest)
         else:
             self.look()
 
 
+OF_DISKS = ("disks", "instances")
+BOOT_DISK = "boot_disk.disk_id"
+INSTANCE_NAME = Resource("compute.v1.Instance")  # to refer to; yandex_compute declares it
 IMAGE = Resource("compute.v1.Image", backend=Family, parent=None)
 SNAPSHOT_NAME = Resource("compute.v1.Snapshot")
 
@@ -78,10 +82,20 @@ size: 100GB
 SNAPSHOT = Resource(
     "compute.v1.Snapshot",
     backend=Snapshots,
-    fields=(Ref("disk", DISK, required=True),),
+    fields=(
+        Ref("disk", DISK, "Name of the disk."),
+        Ref(
+            "instance",
+            INSTANCE_NAME,
+            "Name of the instance whose boot disk it is of.",
+            "disk_id",
+            take=BOOT_DISK,
+            create_only=True,
+        ),
+    ),
     example="""
-name: data-1-before-upgrade
-disk: data-1
+name: api-1-before-upgrade
+instance: api-1
 """,
 )
 
@@ -94,12 +108,20 @@ SNAPSHOT_SCHEDULE = Resource(
         Field("retention_period", "How long snapshots are kept.", unit="duration"),
         Field("snapshot_description", "Description of the snapshots that it makes.", "snapshot_spec.description"),
         Field("snapshot_labels", "Labels of the snapshots that it makes.", "snapshot_spec.labels"),
-        Ref("disks", DISK, "Disks that it makes snapshots of.", path="disk_id", verbs=True),
+        Ref("disks", DISK, "Disks that it makes snapshots of.", "disk_id", verbs=True),
+        Ref(
+            "instances",
+            INSTANCE_NAME,
+            "Instances whose boot disks it makes snapshots of.",
+            "disk_id",
+            take=BOOT_DISK,
+            verbs=True,
+        ),
     ),
     example="""
 name: nightly
 expression: "0 2 * * *"
 snapshot_count: 7
-disks: [data-1]
+instances: [api-1, api-2]
 """,
 )
