@@ -3,6 +3,7 @@
 import json
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -111,3 +112,21 @@ def test_an_unknown_model_is_not_found(edge, key):
 
 def test_metrics_are_not_for_the_public(edge):
     assert edge.get("/metrics").status_code in (403, 404)
+
+
+def test_requests_that_meet_get_the_answers_that_they_get_alone(edge, key, heldout):
+    """Rows of several requests go to the model server as one batch."""
+    images = heldout[0][:20]
+    together = labels(edge.post(PREDICT, headers=key, json={"inputs": images}).json())
+    with ThreadPoolExecutor(len(images)) as threads:
+        answers = threads.map(lambda image: edge.post(PREDICT, headers=key, json={"inputs": [image]}), images)
+    assert [label for answer in answers for label in labels(answer.json())] == together
+
+
+def test_a_model_says_what_it_takes_and_refuses_the_rest(stage, edge, key, heldout):
+    images, _ = heldout
+    described = edge.get("/v2/models/digits", headers=key).json()
+    assert described["versions"] == sorted(stage.facts["models"]["digits"]["versions"])
+    assert described["inputs"][0]["shape"] == [-1, 64]
+    problem(edge.post(PREDICT, headers=key, json={"inputs": images[:1], "version": "999"}), 404)
+    problem(edge.post(PREDICT, headers=key, json={"inputs": images[:100]}), 422)  # more than the model takes at once
