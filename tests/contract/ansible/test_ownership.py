@@ -17,7 +17,7 @@ class Said:
         pass
 
 
-def apply(variables, stage, state="present"):
+def apply(variables, stage, state="present", networks=None, prune=False):
     connection = {
         "endpoint": variables["YC_ENDPOINT"],
         "root_certificates": variables["YC_ROOT_CERTIFICATES"],
@@ -25,8 +25,8 @@ def apply(variables, stage, state="present"):
         "folder": variables["YC_FOLDER_ID"],
     }
     request = {
-        "connection": connection, "stage": stage, "app": "digits", "resources": {"vpc_network": {"main": {}}},
-        "state": state, "check": False, "workers": 4, "prune": False,
+        "connection": connection, "stage": stage, "app": "digits", "resources": {"vpc_network": networks or {"main": {}}},
+        "state": state, "check": False, "workers": 4, "prune": prune,
     }  # fmt: skip
     return stack.run(request, Said())["results"]
 
@@ -41,5 +41,18 @@ def test_another_stages_folder_is_refused_untouched(tmp_path, state):
             apply(emulator.env, "prod", state)
         assert emulator.cloud.all("vpc.v1.Network") == before
         assert not apply(emulator.env, "partners")[0]["changed"]
+    finally:
+        emulator.stop()
+
+
+def test_what_is_renamed_is_not_pruned_under_its_old_name(tmp_path):
+    emulator = server.start(tmp_path)
+    try:
+        apply(emulator.env, "partners")
+        (before,) = emulator.cloud.all("vpc.v1.Network")
+        renamed = {"wide": {"renamed_from": "main"}}
+        (row,) = apply(emulator.env, "partners", networks=renamed, prune=True)
+        assert row["changed"] and row["item"] == "vpc_network wide"
+        assert [(n.id, n.name) for n in emulator.cloud.all("vpc.v1.Network")] == [(before.id, "wide")]
     finally:
         emulator.stop()

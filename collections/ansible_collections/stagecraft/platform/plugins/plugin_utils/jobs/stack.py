@@ -28,7 +28,8 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     written = placed(request["resources"])
     items, secrets = read_all([e for _, e in written], ALL, session, request["state"], [place for place, _ in written])
     answers.hide(str(secret) for secret in secrets)
-    declared = {(resource.kind, params.get("name")) for resource, params in items}
+    names = ("name", "renamed_from")  # what is about to be renamed is declared, under its new name
+    declared = {(resource.kind, params.get(name)) for resource, params in items for name in names}
     there, _ = resources(session, DECLARED & SERVICES.keys()) if request["stage"] else ([], {})
     refuse_another_stage(session, request["stage"], there)
     results = stack(items, session, request["check"], request["workers"], answers.event)
