@@ -20,6 +20,13 @@ from stagecraft.stages import ROOT, Refused
 
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 DOCS = (sys.executable, "-m", "mkdocs", "build", "--quiet")  # strict: a broken link fails it
+COLLECTION = ROOT / "collections/ansible_collections/stagecraft/platform"
+# Of `ansible-test sanity`, what works on the installed packages alone. The rest wants environments of its own, without
+# the SDK (import, validate-modules), repeats ruff (pep8, pylint), or refuses what is meant (symlinks: roles).
+SANITY = (
+    "action-plugin-docs", "compile", "empty-init", "ignores", "line-endings", "no-get-exception",
+    "no-illegal-filenames", "no-smart-quotes", "replace-urlopen", "shebang", "use-argspec-type-path", "use-compat-six",
+)  # fmt: skip
 COUNTS = re.compile(r"(\d+) (passed|failed|error|errors|skipped)\b")
 
 
@@ -70,6 +77,11 @@ def environment() -> dict[str, str]:
     return own
 
 
+def sanity() -> tuple[str, ...]:
+    python = ".".join(map(str, sys.version_info[:2]))
+    return ("ansible-test", "sanity", "--python", python, *(word for name in SANITY for word in ("--test", name)))
+
+
 def suites() -> list[Suite]:
     """All suites, quickest first, so that a mistake shows early."""
     apps = sorted(file.parent for file in ROOT.glob("apps/*/pyproject.toml"))
@@ -80,6 +92,7 @@ def suites() -> list[Suite]:
         Suite("yamllint", ("yamllint", "--strict", "."), counts=False),
         Suite("modules", (sys.executable, "tools/generate_modules.py", "--check"), counts=False),
         Suite("docs", DOCS, counts=False),
+        Suite("sanity", sanity(), counts=False, folder=COLLECTION),
         *(Suite(f"mypy-{app.name}", ("mypy",), counts=False, folder=app) for app in apps),
         Suite("unit", (*PYTEST, "-n", "2", "tests/unit")),
         Suite("contract", (*PYTEST, "-n", "2", "tests/contract")),
