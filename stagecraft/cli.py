@@ -14,9 +14,8 @@ from rich.markup import escape
 
 from rehearsal import environment
 from rehearsal.world import WorldError
-from stagecraft import __version__, chaos_machines, playbooks, rotation, testing
+from stagecraft import __version__, playbooks, rotation, testing
 from stagecraft import rehearse as rehearsals
-from stagecraft.chaos import run as disturb
 from stagecraft.stages import ROOT, Refused, names, stage
 from stagecraft.target import Target, target_of
 
@@ -161,12 +160,20 @@ def chaos(
     within: Annotated[float, typer.Option(help="With --machines: seconds of a run in which a kill falls.")] = 90,
 ) -> None:
     """Disturb the building of a stage with faults and kills; it must converge, with nothing twice and nothing left."""
+    chosen = stage(name)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before gRPC is imported: it would write to standard error
+    from stagecraft import chaos as drills  # here, because gRPC would make every other command start later
+    from stagecraft import chaos_machines
+
+    def say(line: str) -> None:
+        console.print(line, soft_wrap=True)
+
     seed = secrets.randbelow(1 << 32) if seed is None else seed
-    console.print(f"seed {seed}: --seed {seed} repeats it")
+    say(f"seed {seed}: --seed {seed} repeats it")
     if machines:
-        console.print(chaos_machines.kills(stage(name), kills, seed, within, console))
+        say(chaos_machines.kills(chosen, kills, seed, within, console))
     else:
-        disturb(stage(name), faults_wanted=faults, kills_wanted=kills, seed=seed, say=console.print)
+        drills.run(chosen, faults_wanted=faults, kills_wanted=kills, seed=seed, say=say)
 
 
 @app.command()
