@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from botocore.exceptions import ClientError
 from server_clients import (
     KEYS,
     NAME,
@@ -27,7 +28,7 @@ from server_clients import (
 )
 from small_vpc import wait_for
 
-from rehearsal import lifecycle, packages, places, processes
+from rehearsal import environment, lifecycle, packages, places, processes
 from rehearsal.world import shell
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -197,6 +198,42 @@ def test_keys_may_what_their_account_s_roles_say(bucket):
     wait_for("the role's end", lambda: bucket.refused("list_objects_v2") == "AccessDenied", 1)
     bucket.bind("ADD")
     assert bucket.call("list_objects_v2")["KeyCount"] == 1
+
+
+def test_grants_of_a_bucket_let_in_an_account_without_a_role_and_everybody(vpc, bucket):
+    def grant(*grants: dict) -> None:
+        vpc.cloud(f"{STORAGE}.Update", name="models", acl={"grants": list(grants)}, update_mask={"paths": ["acl"]})
+
+    reading = {"permission": "PERMISSION_READ", "grant_type": "GRANT_TYPE_ACCOUNT", "grantee_id": bucket.account}
+    bucket.bind("REMOVE")
+    try:
+        wait_for("the role's end", lambda: bucket.refused("list_objects_v2") == "AccessDenied", 1)
+        grant(reading)
+        wait_for("the grant", lambda: may(bucket, "list_objects_v2"), 2)
+        assert not may(bucket, "put_object", Key="digits/more", Body=b"x") and anonymous(bucket) == 403
+        grant({"permission": "PERMISSION_READ", "grant_type": "GRANT_TYPE_ALL_USERS"})
+        wait_for("the grant to everybody", lambda: anonymous(bucket) == 200, 2)
+        grant()
+        wait_for("its end", lambda: anonymous(bucket) == 403 and not may(bucket, "list_objects_v2"), 2)
+    finally:
+        bucket.bind("ADD")
+
+
+def may(bucket: Bucket, operation: str, **arguments: object) -> bool:
+    try:
+        return bool(bucket.call(operation, **arguments))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "AccessDenied":
+            raise
+        return False
+
+
+def anonymous(bucket: Bucket) -> int:
+    """The HTTP status of an object's address, asked without a key."""
+    where = f"https://{places.STORAGE}/models/digits/1/model.onnx"
+    ca = environment.environment(NAME)["AWS_CA_BUNDLE"]
+    asked = bucket.vpc.outside("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", ca, where)
+    return int(asked.stdout)
 
 
 def test_objects_and_keys_survive_a_killed_server(bucket):
