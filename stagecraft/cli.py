@@ -26,9 +26,7 @@ app = typer.Typer(
 console = Console(highlight=False)
 
 StageName = Annotated[str, typer.Argument(help="The stage: an inventory under inventories/.", show_default=False)]
-What = Annotated[
-    str, typer.Argument(help="What its `rotations` declare, such as ca; or all.", show_default=False)
-]
+What = Annotated[str, typer.Argument(help="What its `rotations` declare, such as ca; or all.", show_default=False)]
 Where = Annotated[str | None, typer.Option(help="rehearsal or cloud; by default the rehearsal if one is up.")]
 
 
