@@ -49,7 +49,7 @@ shell: .venv/.ready ## A shell on HOST of STAGE
 test: .venv/.ready system ## Prove the project: everything, under 40 minutes, needs root
 	@$(RUN) test
 
-test-fast: .venv/.ready ## Lint, unit and contract tests: no root, about 6 minutes
+test-fast: .venv/.ready ## Lint, types, unit and contract tests: no root
 	@$(RUN) test --fast
 
 bench: .venv/.ready ## Measure the figures of docs/benchmarks.md (ONLY=<figure>); quiet machine, about an hour
