@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
+from authority import Authority, Pair
 
 import postgres as postgres_module
 import triton_peer
@@ -25,7 +26,6 @@ from inference_api.database import migrate
 from inference_api.keys import set_key
 from inference_api.settings import load
 from postgres import PASSWORD, Postgres
-from tls import Authority, Pair
 
 SOURCE = Path(__file__).parents[1] / "src"
 KEY = "a-key-for-tests-0123456789-0123456789"

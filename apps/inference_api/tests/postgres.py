@@ -8,8 +8,7 @@ import subprocess
 from pathlib import Path
 
 import psycopg
-
-from tls import Authority
+from authority import Authority
 
 BINARIES = Path("/usr/lib/postgresql/15/bin")
 PASSWORD = "a password of the tests"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import json
 import socket
 import subprocess
@@ -14,11 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
+from authority import Authority
 from botocore.exceptions import BotoCoreError, ClientError
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 KEY, SECRET = "reader", "correct-horse"
 BUCKET = "stage"
@@ -35,31 +30,6 @@ def free_port() -> int:
             except (OSError, OverflowError):
                 continue
             return port
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """A self-signed certificate for 127.0.0.1 and its key, as PEM files."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "storage")])
-    now = datetime.datetime.now(datetime.UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = folder / "storage.pem"
-    pem.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    secret = folder / "storage.key"
-    secret.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return pem, secret
 
 
 class Storage:
@@ -93,7 +63,8 @@ class Storage:
 @contextmanager
 def seaweed(folder: Path) -> Iterator[Storage]:
     """SeaweedFS with one key and one bucket."""
-    pem, secret = certificate(folder)
+    authority = Authority(folder)
+    pair = authority.issue("127.0.0.1")
     identity = {"name": "test", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     ports = {what: free_port() for what in ("master", "volume", "filer", "s3")}
@@ -110,12 +81,12 @@ def seaweed(folder: Path) -> Iterator[Storage]:
         "-s3.port.iceberg=0",  # these two have fixed default ports
         "-s3.port.lance=0",
         f"-s3.config={folder}/s3.json",
-        f"-s3.cert.file={pem}",
-        f"-s3.key.file={secret}",
+        f"-s3.cert.file={pair.certificate}",
+        f"-s3.key.file={pair.key}",
     ]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
-    server = Storage(f"https://127.0.0.1:{ports['s3']}", pem)
+    server = Storage(f"https://127.0.0.1:{ports['s3']}", authority.certificate)
     try:
         deadline = time.monotonic() + 60
         while True:
