@@ -87,9 +87,8 @@ def _alone(place: Place) -> Iterator[None]:
 
 
 def _start_surroundings(place: Place, progress: Progress) -> None:
-    """What the cloud and the machines need around them. Images are made here: inside there is no way to Debian."""
-    for family in images.FAMILIES:
-        images.ensure(family, progress)
+    """What the cloud and the machines need around them. The image of most machines is made here, while somebody sees it."""
+    images.ensure(images.DEFAULT, progress)
     packages.start(place)
     address, port = packages.targets(place)[packages.APT]
     postgres_image.ensure(progress, apt_proxy=f"http://{address}:{port}")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 IMAGES = "standard-images"
 PUBLIC = "yandex-cloud"  # whose folder that is
-FAMILIES = {"debian-12": 3 << 30}  # bytes that a disk of it needs
+FAMILIES = {"debian-12": 3 << 30, "debian-13": 3 << 30}  # bytes that a disk of it needs
 ADMINISTRATOR = "stagecraft"
 # What the account that runs a stage's playbooks may do, on the stage's folder and nowhere else.
 STAGE_ROLES = (

@@ -5,7 +5,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -67,7 +69,8 @@ class Recipe:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
 
 
-FAMILIES = {"debian-12": Recipe("bookworm")}
+FAMILIES = {"debian-12": Recipe("bookworm"), "debian-13": Recipe("trixie")}
+DEFAULT = "debian-12"
 
 
 def reference(family: str) -> str:
@@ -77,7 +80,7 @@ def reference(family: str) -> str:
     return f"localhost/stagecraft/{family}:{FAMILIES[family].digest}"
 
 
-def ensure(family: str, progress: Callable[[str], None] = lambda line: None) -> str:
+def ensure(family: str, progress: Callable[[str], None] = lambda line: None, apt_proxy: str = "") -> str:
     """Build the image of a family unless it is there; its reference. Several callers at once build it once.
 
     The first build downloads about 120 MB from Debian and takes a minute or two; `progress` gets its steps."""
@@ -93,7 +96,7 @@ def ensure(family: str, progress: Callable[[str], None] = lambda line: None) -> 
         archive = folder / f"{family}-{recipe.digest}.tar"
         if not archive.exists():
             progress(f"building the image {family} with mmdebstrap (once)")
-            _bootstrap(recipe, folder, archive, progress)
+            _bootstrap(recipe, folder, archive, progress, apt_proxy)
         progress(f"importing {archive.name} ({archive.stat().st_size >> 20} MB)")
         shell.podman("import", "--change", 'CMD ["/sbin/init"]', archive, image)
     return image
@@ -103,7 +106,7 @@ def _exists(image: str) -> bool:
     return bool(shell.podman("images", "--quiet", "--filter", f"reference={image}").strip())
 
 
-def _bootstrap(recipe: Recipe, folder: Path, archive: Path, progress: Callable[[str], None]) -> None:
+def _bootstrap(recipe: Recipe, folder: Path, archive: Path, progress: Callable[[str], None], apt_proxy: str) -> None:
     sources, fresh = folder / f"{archive.stem}.sources", archive.with_suffix(".part.tar")
     sources.write_text(mirror(recipe.suite))
     hooks = []
@@ -115,10 +118,11 @@ def _bootstrap(recipe: Recipe, folder: Path, archive: Path, progress: Callable[[
     command += [f"--customize-hook={hook}" for hook in (*recipe.hooks, *hooks)]
     command += [recipe.suite, str(fresh), str(sources)]
     last: list[str] = []
-    try:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    except FileNotFoundError:
-        raise WorldError("mmdebstrap is not installed: apt-get install mmdebstrap") from None
+    if not shutil.which("mmdebstrap"):
+        raise WorldError("mmdebstrap is not installed: apt-get install mmdebstrap")
+    # By the environment, because an option of apt would stay in the image.
+    environment = os.environ | ({"http_proxy": apt_proxy} if apt_proxy else {})
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     for line in process.stderr or ():
         last = [*last[-20:], line.rstrip()]
         if line.startswith("I: ") and "hook" not in line:

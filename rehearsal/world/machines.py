@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from rehearsal.places import Place
+from rehearsal.places import PACKAGES, PACKAGES_PORT, Place
 from rehearsal.world import images, shell
 from rehearsal.world.topology import Subnet
 
@@ -34,7 +34,9 @@ class Machines:
             shell.podman("start", name)
             shell.podman("update", *_limits(instance), name)  # podman can say it to a running container only
             return
-        shell.podman("run", *self._options(instance, subnet), images.ensure(family), "/sbin/init")
+        # A family that no machine had before is built now; from here, Debian is reached through the cache only.
+        image = images.ensure(family, apt_proxy=f"http://{PACKAGES}:{PACKAGES_PORT}")
+        shell.podman("run", *self._options(instance, subnet), image, "/sbin/init")
 
     def status(self, instance: str) -> str:
         """podman's word for the state of a machine; empty when there is none."""
