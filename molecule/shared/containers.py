@@ -1,4 +1,4 @@
-"""The systemd containers that role tests converge: containers.py up|down NAME..."""
+"""The systemd containers that role tests converge: containers.py up NAME=FAMILY... | down NAME..."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ def main(verb: str, names: list[str]) -> None:
                 )
             )
             return
-        image = ensure("debian-12", print)
-        list(pool.map(lambda name: up(name, image), names))
+        wanted = dict(name.split("=", 1) for name in names)
+        images = {family: ensure(family, print) for family in sorted(set(wanted.values()))}
+        list(pool.map(lambda name: up(name, images[wanted[name]]), wanted))
 
 
 def up(name: str, image: str) -> None:

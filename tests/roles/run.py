@@ -3,6 +3,7 @@
     python tests/roles/run.py                     all scenarios
     python tests/roles/run.py nginx base          these
     python tests/roles/run.py nginx --only converge --keep    one step; the container stays for a look
+    python tests/roles/run.py --os debian-13      on one Debian only; by default on every one that a role supports
 
 A scenario is a folder below molecule/. Its role meets a fresh host in check mode, converges, converges again without a
 change, predicts no change in check mode, and then answers what molecule/<scenario>/test_*.py asks it.
@@ -24,10 +25,14 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "molecule" / "shared"))
+
+from hosts import FAMILIES, hosts
+
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT / "molecule" / "shared"
 DONE = re.compile(r"\S+ ➜ (?:check|converge|idempotence): Executed: Successful")  # one line a step
-RECAP = re.compile(r"^\W*sc-molecule-\S+\s+: ok=\d+\s+changed=(\d+)\s", re.MULTILINE)
+CHANGED = re.compile(r"^\W*sc-molecule-\S+\s+: ok=\d+\s+changed=(\d+)\s", re.MULTILINE)
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 AT_ONCE = 2
 TAIL = 60  # lines of a failed scenario's log that are shown
@@ -54,6 +59,7 @@ def main() -> int:
     parser.add_argument(
         "--only", metavar="STEP", default="test", help="one Molecule command instead of the whole sequence"
     )
+    parser.add_argument("--os", choices=FAMILIES, action="append", help="a Debian to run on; may be given again")
     parser.add_argument("--keep", action="store_true", help="leave the containers standing")
     options = parser.parse_args()
     if unknown := set(options.scenarios) - set(known):
@@ -62,7 +68,8 @@ def main() -> int:
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         outcomes = []
-        running = [pool.submit(run, name, state, options) for name in options.scenarios or known]
+        wanted = [name for name in options.scenarios or known if hosts(name, options.os or list(FAMILIES))]
+        running = [pool.submit(run, name, state, options) for name in wanted]
         for future in as_completed(running):
             outcome = future.result()
             outcomes.append(outcome)
@@ -80,8 +87,9 @@ def main() -> int:
 
 def run(name: str, state: Path, options: argparse.Namespace) -> Outcome:
     """One scenario, its output in a log of its own."""
-    log, report = state / f"{name}.log", state / f"{name}.xml"
-    report.unlink(missing_ok=True)
+    log = state / f"{name}.log"
+    for report in reports(name, state):
+        report.unlink()
     command = [sys.executable, "-m", "molecule", "--base-config", str(SHARED / "config.yml")]
     command += [options.only, "--scenario-name", name, "--no-command-borders"]
     if options.only == "test":
@@ -90,16 +98,21 @@ def run(name: str, state: Path, options: argparse.Namespace) -> Outcome:
     started = time.monotonic()
     with log.open("w") as file:
         code = subprocess.run(
-            command, cwd=ROOT, env=environment(name, state), stdout=file, stderr=subprocess.STDOUT, check=False
+            command,
+            cwd=ROOT,
+            env=environment(name, state, options.os or FAMILIES),
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            check=False,
         ).returncode
     seconds = time.monotonic() - started
     if options.only != "test":
         return Outcome(name, int(code == 0), int(code != 0), seconds, log)
-    passed, failed = answers(report)
+    passed, failed = answers(reports(name, state))
     text = ANSI.sub("", log.read_text(errors="replace"))
     passed += len(DONE.findall(text))
     why = ""
-    if report.exists() and RECAP.findall(text)[-1] != "0":  # the last play over the hosts was the second check
+    if set(CHANGED.findall(second_check(text))) - {"0"}:
         why = "check mode on the converged host predicts a change"
         passed, failed = passed - 1, failed + 1
     return Outcome(name, passed, failed or int(code != 0), seconds, log, why)
@@ -116,11 +129,20 @@ def forget(name: str, state: Path) -> None:
         subprocess.run(["podman", "rm", "--force", "--time", "0", *left], stdout=subprocess.DEVNULL, check=True)
 
 
-def answers(report: Path) -> tuple[int, int]:
-    """Passed and failed tests of a JUnit report; nothing when the scenario did not get that far."""
-    if not report.exists():
-        return 0, 0
-    suites = ET.parse(report).getroot().iter("testsuite")
+def second_check(text: str) -> str:
+    """What Ansible summed up after the check of the converged hosts; nothing when the scenario did not get that far."""
+    before, began, _ = text.partition("➜ verify: Executing")
+    return before.rpartition("PLAY RECAP")[2] if began else ""
+
+
+def reports(name: str, state: Path) -> list[Path]:
+    """The JUnit reports of a scenario, one a host; none when it did not get that far."""
+    return sorted(state.glob(f"{name}.*.xml"))
+
+
+def answers(found: list[Path]) -> tuple[int, int]:
+    """Passed and failed tests of JUnit reports."""
+    suites = [suite for report in found for suite in ET.parse(report).getroot().iter("testsuite")]
     total = failed = 0
     for suite in suites:
         total += int(suite.get("tests", 0)) - int(suite.get("skipped", 0))
@@ -128,7 +150,7 @@ def answers(report: Path) -> tuple[int, int]:
     return total - failed, failed
 
 
-def environment(name: str, state: Path) -> dict[str, str]:
+def environment(name: str, state: Path, families: list[str]) -> dict[str, str]:
     """What Molecule, Ansible and the scenario's playbooks read."""
     collections = f"{ROOT / 'collections'}:{sysconfig.get_path('purelib')}"
     return {
@@ -140,6 +162,7 @@ def environment(name: str, state: Path) -> dict[str, str]:
         "ANSIBLE_HOME": str(state / "ansible"),
         "CONTAINERS_CONF": str(ROOT / "rehearsal" / "world" / "containers.conf"),
         "MOLECULE_EPHEMERAL_DIRECTORY": str(state / "molecule" / name),
+        "STAGECRAFT_MOLECULE_OS": ",".join(families),
         "STAGECRAFT_MOLECULE_SCENARIO": name,
         "STAGECRAFT_MOLECULE_STATE": str(state),
     }
