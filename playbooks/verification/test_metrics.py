@@ -1,6 +1,8 @@
 """Prometheus sees every target, and counts the requests that were just made."""
 
 import time
+from collections import Counter
+from urllib.parse import quote
 
 QUERY = """
 import base64, ssl, urllib.parse, urllib.request
@@ -30,7 +32,7 @@ def ask(stage, *paths):
 
 def query(stage, expression):
     """The value of an instant query that has one."""
-    (data,) = ask(stage, f"/api/v1/query?query={expression}")
+    (data,) = ask(stage, f"/api/v1/query?query={quote(expression)}")
     return float(data["result"][0]["value"][1]) if data["result"] else 0.0
 
 
@@ -49,12 +51,34 @@ def test_every_target_is_up(stage):
         time.sleep(2)
     assert set(health.values()) == {"up"}, {name: h for name, h in health.items() if h != "up"}
     machines = stage.facts["machines"]
-    roles = {name: sum(t.startswith(name + " ") for t in health) for name in ("node", "inference_api", "triton")}
-    assert roles == {"node": len(machines), "inference_api": len(stage.machines("backend")), "triton": 1}
+    jobs = Counter(target.split()[0] for target in health)
+    assert jobs == {
+        "prometheus": 1, "alertmanager": 1, "postgres": 1, "triton": 1, "node": len(machines),
+        "inference_api": len(stage.machines("backend")), "tls": len(machines) + len(stage.machines("edge")),
+    }  # fmt: skip
+
+
+def test_every_probed_server_shows_a_good_certificate(stage):
+    probed = len(stage.machines()) + len(stage.machines("edge"))
+    assert query(stage, "count(probe_success == 1)") == probed
+    assert query(stage, "count(probe_ssl_earliest_cert_expiry > time() + 86400)") == probed
+
+
+def test_the_database_is_watched(stage):
+    """What a connection of somebody else does, members of pg_monitor see only; that there is one, everybody."""
+    assert query(stage, "pg_up") == 1
+    of_it, deadline = f'{{datname="{stage.facts["database"]["name"]}"}}', time.monotonic() + 60
+    while True:  # connections come and go between two queries of the exporter
+        seen = query(stage, f"sum(pg_stat_activity_count{of_it})")
+        there = query(stage, f"sum(pg_stat_database_numbackends{of_it})")
+        if seen >= there > len(stage.machines("backend")) or time.monotonic() > deadline:
+            break
+        time.sleep(2)
+    assert seen >= there > len(stage.machines("backend"))
 
 
 def test_requests_are_counted(stage, edge, key, heldout):
-    counted = "sum(inference_api_requests_total%7Bmodel=%22digits%22,code=%22200%22%7D)"
+    counted = 'sum(inference_api_requests_total{model="digits",code="200"})'
     made, deadline = 25, time.monotonic() + 90
     before = query(stage, counted)
     for image in heldout[0][:made]:
