@@ -3,7 +3,8 @@
 import json
 import time
 
-URL = "https://sc-molecule-inference-api:8443"
+URL = "https://$(hostname):8443"
+POSTGRESQL = "postgresql@$(ls /etc/postgresql)-main"
 KEY = "molecule-api-key-0123456789-0123456789"
 CURL = "curl --silent --show-error --max-time 20"
 AUTHORIZED = f"{CURL} -H 'Authorization: Bearer {KEY}'"
@@ -91,13 +92,13 @@ def test_the_command_on_the_machine(host):
 
 
 def test_postgresql_and_triton_may_go_and_come_back(host):
-    host.check_output("systemctl stop postgresql@15-main")
+    host.check_output(f"systemctl stop {POSTGRESQL}")
     try:
         answers = [predict(host) for _ in range(5)]
         assert {status for status, _ in answers} == {200}
         wait(lambda: json.loads(host.check_output(f"{CURL} {URL}/readyz"))["waiting_for"] == ["postgresql"])
     finally:
-        host.check_output("systemctl start postgresql@15-main")
+        host.check_output(f"systemctl start {POSTGRESQL}")
     ids = ",".join(f"'{answer['id']}'" for _, answer in answers)
     wait(lambda: query(host, f"SELECT count(*) FROM inference_api.predictions WHERE id IN ({ids})") == "5")
     host.check_output("systemctl kill --signal=STOP triton-peer; systemctl kill --signal=KILL triton-peer")

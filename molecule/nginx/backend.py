@@ -4,6 +4,7 @@
 import json
 import ssl
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -12,6 +13,8 @@ class Backend(BaseHTTPRequestHandler):
 
     def answer(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path.startswith("/slow"):
+            time.sleep(1)
         status = 503 if self.path.startswith("/broken") and self.server.server_port == 8441 else 200
         said = {"port": self.server.server_port, "headers": dict(self.headers), "got": len(body)}
         text = json.dumps(said).encode()

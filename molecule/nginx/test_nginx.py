@@ -1,10 +1,13 @@
 """What the edge answers."""
 
 import json
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
+SHARED = Path(__file__).parents[1] / "shared"
 CURL = "curl --silent --show-error --max-time 20"
 URL = "https://localhost"
 
@@ -20,6 +23,22 @@ def ports(host, path="/", count=12, options=""):
     """Which backends answer `count` requests, made one after the other."""
     line = f"for i in $(seq {count}); do {CURL} {options} {URL}{path}; echo; done"
     return [json.loads(answer)["port"] for answer in host.check_output(line).split("\n") if answer]
+
+
+def converge(name, drained=(), succeeds=True):
+    """Run the role again on the one host with these backends drained; what Ansible said."""
+    inventories = [f"--inventory={SHARED / source}" for source in ("inventory.yml", "hosts.py")]
+    variables = json.dumps({"nginx_drained_backends": list(drained)})
+    done = subprocess.run(
+        ["ansible-playbook", *inventories, f"--limit={name}", f"--extra-vars={variables}", "converge.yml"],
+        cwd=Path(__file__).parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode == 0) is succeeds and f"{name} " in done.stdout, done.stdout
+    return done.stdout
 
 
 def headers(host, options="", url=URL):
@@ -115,3 +134,30 @@ def test_a_new_certificate_comes_without_a_restart_or_a_lost_request(host):
     host.check_output(f"{load} & sleep 0.2; systemctl reload nginx; wait")
     assert set(host.file("/tmp/load").content_string.split()) == {"200"}
     assert host.check_output("systemctl show -p MainPID --value nginx") == before
+
+
+def test_a_backend_is_drained_stopped_and_back_without_a_failed_request(host):
+    """POSTs of a second each, which nobody may repeat: one that is cut off would be a failed one."""
+    name = host.backend.name
+    ask = f'{CURL} --max-time 60 --data x -o /dev/null -w "%{{http_code}}\\n" {URL}/slow >> /tmp/client'
+    loops = " ".join(
+        f"while :; do {ask} {options}; done &" for options in ("--http1.1", "--http1.1", "--http2", "--http2")
+    )
+    host.check_output(f"rm -f /tmp/client; systemd-run --unit=client --collect sh -c '{loops} wait'")
+    try:
+        converge(name, drained=["one"])
+        host.check_output("systemctl stop backend-8441")
+        assert set(ports(host)) == {8442}
+        host.check_output("systemd-run --unit=backend-8441 --remain-after-exit /opt/backend.py 8441 /opt/backend.pem")
+        converge(name)
+        assert set(ports(host)) == {8441, 8442}
+    finally:
+        host.check_output("systemctl stop client")
+    codes = host.file("/tmp/client").content_string.split()
+    assert len(codes) > 20 and set(codes) == {"200"}
+
+
+def test_the_last_backend_cannot_be_drained(host):
+    said = converge(host.backend.name, drained=["one", "two"], succeeds=False)
+    assert "each site needs one" in said and "Nothing was touched" in said
+    assert set(ports(host)) == {8441, 8442}
