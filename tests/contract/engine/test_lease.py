@@ -125,3 +125,18 @@ def test_an_answer_lost_after_the_work_was_done(engine, leases):
 def test_too_short_a_life(leases):
     with pytest.raises(Fail, match="ttl: 1 s is too short for a lease"):
         leases("first", ttl=1)
+
+
+def test_who_saw_it_end_too_late_takes_nothing_from_who_was_quicker(engine, leases):
+    """Between the look at a dead lease and its deletion another run took it over."""
+    dead, quicker, slower = leases("dead", ttl=2), leases("quicker"), leases("slower")
+    dead.take(0)
+    time.sleep(3)
+    (seen,) = accounts(engine)
+    quicker.take(0)
+    looks = iter([seen])
+    look = slower.find
+    slower.find = lambda: next(looks, None) or look()
+    with pytest.raises(Fail, match="held by quicker"):
+        slower.take(0)
+    assert [a.id for a in accounts(engine)] == [quicker.id]
