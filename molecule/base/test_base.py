@@ -100,6 +100,13 @@ def test_a_declared_user_logs_in_by_the_declared_key_only(host):
     assert answer.rc == 255 and "Permission denied (publickey)" in answer.stderr
 
 
+def test_an_account_of_the_image_opens_by_the_declared_key_and_no_longer_by_the_one_in_its_home(host):
+    answer = ssh(host, "-o BatchMode=yes", login="image")
+    assert (answer.rc, answer.stdout.strip()) == (0, "image"), answer.stderr
+    own = host.run(f"su image -c 'ssh {LOGIN} -o BatchMode=yes image@127.0.0.1 true'")
+    assert own.rc == 255 and "Permission denied" in own.stderr
+
+
 def test_sudo_allows_the_declared_commands_only(host):
     assert ssh(host, "-o BatchMode=yes", "sudo -n /usr/bin/id -u", login="anna").stdout.strip() == "0"
     answer = ssh(host, "-o BatchMode=yes", "sudo -n /usr/bin/true", login="anna")
