@@ -102,6 +102,7 @@ def test_a_model_that_is_waited_for(api: Api, triton: Peer) -> None:
     triton.service.hidden = set()
     api.ready()
     assert api.predict(ROW).status_code == 200
+    assert api.predict(ROW, version="9").status_code == 404, "nobody waits for a version"
 
 
 def test_a_clean_stop_loses_nothing(api: Api, postgres: Postgres, database: str, triton: Peer) -> None:

@@ -169,7 +169,7 @@ class Service:
             return model
         if not self.models.available:
             raise problems.waiting("The model server is not available.", "triton")
-        if name in self.settings.models:
+        if model is None and name in self.settings.models:
             raise problems.waiting(f"Model {name} is not ready yet.", "models")
         raise problems.unknown_model(name, version)
 
