@@ -20,6 +20,8 @@ class Backend(BaseHTTPRequestHandler):
         text = json.dumps(said).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
+        if self.path.startswith("/page"):
+            self.send_header("Content-Security-Policy", "script-src 'self'")
         self.end_headers()
         self.wfile.write(text)
 

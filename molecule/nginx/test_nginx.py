@@ -157,6 +157,21 @@ def test_a_backend_is_drained_stopped_and_back_without_a_failed_request(host):
     assert len(codes) > 20 and set(codes) == {"200"}
 
 
+def test_the_command_takes_a_backend_out_and_back_and_leaves_the_file_as_it_was(host):
+    site, command = "/etc/nginx/sites/api.conf", "/usr/local/sbin/nginx-backend"
+    before = host.file(site).content_string
+    assert host.check_output(f"{command} down one") == "changed: one is down"
+    assert set(ports(host)) == {8442}
+    assert host.check_output(f"{command} down one") == "unchanged"
+    last = host.run(f"{command} down two")
+    assert last.rc == 1 and "two is the last backend of" in last.stderr
+    assert host.check_output(f"{command} up one") == "changed: one is up"
+    assert set(ports(host)) == {8441, 8442} and host.file(site).content_string == before
+    for wrong, said in (("down nobody", "no site has a backend nobody"), ("away one", "neither down nor up")):
+        refused = host.run(f"{command} {wrong}")
+        assert refused.rc == 1 and said in refused.stderr
+
+
 def test_the_last_backend_cannot_be_drained(host):
     said = converge(host.backend.name, drained=["one", "two"], succeeds=False)
     assert "each site needs one" in said and "Nothing was touched" in said
