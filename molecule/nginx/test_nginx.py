@@ -1,6 +1,7 @@
 """What the edge answers."""
 
 import json
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -32,6 +33,7 @@ def converge(name, drained=(), succeeds=True):
     done = subprocess.run(
         ["ansible-playbook", *inventories, f"--limit={name}", f"--extra-vars={variables}", "converge.yml"],
         cwd=Path(__file__).parent,
+        env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
