@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from rehearsal import environment, lifecycle, report
+from rehearsal import environment, files, lifecycle, report
 from rehearsal.cloud import admin
 from rehearsal.world import WorldError
 
@@ -100,3 +100,5 @@ def main() -> None:
         app()
     except WorldError as error:
         sys.exit(f"rehearsal: {error}")
+    except OSError as error:
+        sys.exit(f"rehearsal: {files.explained(error)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from rehearsal import processes
+from rehearsal import files, processes
 from rehearsal.places import PACKAGES, STORAGE, WHEELS, Place
 from rehearsal.world import WorldError
 from rehearsal.world.shell import NETNS
@@ -20,7 +20,7 @@ def environment(name: str) -> dict[str, str]:
     Raises WorldError when the rehearsal was never started."""
     place = Place(name)
     try:
-        variables = json.loads((place.cloud / "env.json").read_text())
+        variables = files.read_json(place.cloud / "env.json", name)
     except FileNotFoundError:
         raise WorldError(f"{name}: no such rehearsal. Start it: rehearsal up {name}") from None
     variables["STAGECRAFT_OVERLAY"] = str(OVERLAY)
@@ -57,12 +57,11 @@ def was_started(place: Place) -> bool:
 
 def remember(place: Place, *, machines: bool) -> None:
     """Write down how the rehearsal was started, for the next `up`."""
-    place.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (place.folder / "rehearsal.json").write_text(json.dumps({"machines": machines}))
+    files.write(place.folder / "rehearsal.json", json.dumps({"machines": machines}))
 
 
 def _settings(place: Place) -> dict[str, bool]:
     try:
-        return json.loads((place.folder / "rehearsal.json").read_text())
+        return files.read_json(place.folder / "rehearsal.json", place.name)
     except FileNotFoundError:
         return {}

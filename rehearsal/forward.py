@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rehearsal import files
 from rehearsal.places import Place
 from rehearsal.world import shell
 
@@ -39,7 +40,7 @@ class Forward:
 def listed(place: Place) -> list[Forward]:
     """The forwards of a rehearsal, in the order of their names."""
     try:
-        items = json.loads(_file(place).read_text())
+        items = files.read_json(_file(place), place.name)
     except FileNotFoundError:
         return []
     return [Forward(i["name"], tuple(i["listen"]), tuple(i["target"]), i["inward"]) for i in items]
@@ -73,14 +74,12 @@ def _file(place: Place) -> Path:
 @contextmanager
 def _changing(place: Place) -> Iterator[dict[str, Forward]]:
     """The forwards by name; written back, whole, when the block ends. One writer at a time."""
-    place.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    files.private_folder(place.folder)
     with _file(place).with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         items = {item.name: item for item in listed(place)}
         yield items
-        fresh = _file(place).with_suffix(".new")
-        fresh.write_text(json.dumps([asdict(items[name]) for name in sorted(items)], indent=1))
-        fresh.rename(_file(place))
+        files.write(_file(place), json.dumps([asdict(items[name]) for name in sorted(items)], indent=1))
 
 
 def _free_port() -> int:

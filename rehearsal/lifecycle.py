@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rehearsal import environment, packages, processes
+from rehearsal import environment, files, packages, processes
 from rehearsal.cloud import admin
 from rehearsal.environment import CLOUD
 from rehearsal.places import API, Place
@@ -52,12 +52,14 @@ def up(place: Place, *, machines: bool = True, progress: Progress = print) -> No
     """Start what does not run; returns when the cloud's API answers. Raises WorldError."""
     if machines:
         check_machine()
+        check_owner(place)
     if environment.was_started(place) and environment.has_machines(place) != machines:
         kind = "with" if environment.has_machines(place) else "without"
         raise WorldError(f"{place.name} was started {kind} machines: end it first (rehearsal down {place.name})")
     with _alone(place):
         environment.remember(place, machines=machines)
         if machines:
+            files.write(place.owner, str(place.folder))
             _start_surroundings(place, progress)
         _start_cloud(place, progress, machines=machines)
 
@@ -73,6 +75,16 @@ def check_machine() -> None:
         raise WorldError(f"programs are missing: apt-get install {' '.join(missing)}")
 
 
+def check_owner(place: Place) -> None:
+    """Raises WorldError where another state folder has a rehearsal of this name with machines."""
+    if folder := place.foreign():
+        state = folder.parents[1]
+        raise WorldError(
+            f"{place.name} is already rehearsed on this machine, from the state folder {state}."
+            f" Use that one (STAGECRAFT_STATE={state}), or end it: STAGECRAFT_STATE={state} make down STAGE={place.name}"
+        )
+
+
 def _path() -> str:
     return f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
@@ -80,7 +92,7 @@ def _path() -> str:
 @contextmanager
 def _alone(place: Place) -> Iterator[None]:
     """Two `up` of one rehearsal come one after the other."""
-    place.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    files.private_folder(place.folder)
     with (place.folder / "up.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -139,7 +151,7 @@ def _start_cloud(place: Place, progress: Progress, *, machines: bool) -> None:
 def _last_port(place: Place) -> int:
     """The port that the cloud had before, so that variables printed earlier stay right; 0 takes a free one."""
     try:
-        return int(json.loads((place.cloud / "env.json").read_text())["YC_ENDPOINT"].rpartition(":")[2])
+        return int(files.read_json(place.cloud / "env.json", place.name)["YC_ENDPOINT"].rpartition(":")[2])
     except FileNotFoundError:
         return 0
 
@@ -165,6 +177,8 @@ def down(place: Place) -> dict[str, int]:
     for netns in namespaces:
         shell.run("ip", "netns", "del", netns)
     shutil.rmtree(place.folder, ignore_errors=True)
+    if not place.foreign():  # what is left of a rehearsal whose folder was deleted goes too
+        place.owner.unlink(missing_ok=True)
     if left := leftovers(place):
         raise WorldError(f"{place.name}: still there: " + "; ".join(f"{k}: {', '.join(v)}" for k, v in left.items()))
     return removed
@@ -184,7 +198,7 @@ def leftovers(place: Place) -> dict[str, list[str]]:
 
 def _containers(place: Place) -> list[str]:
     """By label and by name: a container that was being made may have only one of them."""
-    if os.geteuid() or not shutil.which("podman"):
+    if os.geteuid() or place.foreign() or not shutil.which("podman"):
         return []
     listed = json.loads(shell.podman("ps", "--all", "--external", "--format", "json") or "[]")
     key, _, value = place.label.partition("=")
@@ -196,7 +210,8 @@ def _containers(place: Place) -> list[str]:
 
 
 def _namespaces(place: Place) -> list[str]:
-    return sorted(name for name in shell.namespaces() if name.startswith(place.prefix))
+    names = set() if place.foreign() else shell.namespaces()
+    return sorted(name for name in names if name.startswith(place.prefix))
 
 
 def _mounts(place: Place) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+OWNERS = Path("/run/stagecraft")  # which state folder a rehearsal with machines belongs to, by its name
 INTERNET = IPv4Network("198.51.100.0/24")  # RFC 5737, documentation: never routed outside
 CONTROLLER = IPv4Address("198.51.100.1")  # the person and the playbooks
 API = IPv4Address("198.51.100.2")  # the emulated cloud, port 443
@@ -27,7 +28,12 @@ def cache() -> Path:
 
 def state() -> Path:
     """What a controller keeps of its stages: keys to machines, logs, rehearsals."""
-    return Path(os.environ.get("STAGECRAFT_STATE", Path.home() / ".local" / "state" / "stagecraft"))
+    return state_of(os.environ.get("STAGECRAFT_STATE"))
+
+
+def state_of(variable: str | None) -> Path:
+    """The state folder that a value of STAGECRAFT_STATE means."""
+    return Path(variable or Path.home() / ".local" / "state" / "stagecraft").absolute()
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,21 @@ class Place:
     def cloud(self) -> Path:
         """The emulated cloud's own folder: its state, its journal, and the rehearsal's certificate authority."""
         return self.folder / "cloud"
+
+    @property
+    def owner(self) -> Path:
+        """The file that names the rehearsal's folder: containers and namespaces have one name on the whole machine."""
+        return OWNERS / self.name
+
+    def foreign(self) -> Path | None:
+        """The folder of the rehearsal that has this name's containers and namespaces, where it is not this one."""
+        try:
+            folder = Path(self.owner.read_text())
+        except FileNotFoundError:
+            return None
+        except PermissionError:
+            return self.owner  # root's, and only root makes them
+        return folder if folder != self.folder and folder.exists() else None
 
     @property
     def prefix(self) -> str:

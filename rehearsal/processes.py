@@ -9,10 +9,12 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rehearsal.places import Place
+from rehearsal import files
+from rehearsal.places import Place, state, state_of
 from rehearsal.world.shell import NETNS
 
-MARKER = "STAGECRAFT_REHEARSAL"  # every process of a rehearsal carries its name in this environment variable
+MARKER = "STAGECRAFT_REHEARSAL"  # every process of a rehearsal carries its name in this environment variable,
+STATE = "STAGECRAFT_STATE"  # and the state folder to which it belongs: another folder may have a rehearsal of that name
 EXEC_LOOKS = 20  # a process that is just becoming another program shows no environment for a moment
 
 
@@ -41,7 +43,7 @@ def start(place: Place, daemon: Daemon) -> bool:
         return False
     log, pidfile = log_file(place, daemon.name), _pidfile(place, daemon.name)
     for folder in (log.parent, pidfile.parent):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        files.private_folder(folder)
     enter = ["nsenter", f"--net={NETNS / daemon.netns}", "--"] if daemon.netns else []
     with log.open("ab") as out:
         process = subprocess.Popen(
@@ -49,10 +51,10 @@ def start(place: Place, daemon: Daemon) -> bool:
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **daemon.env, MARKER: place.name},
+            env={**os.environ, **daemon.env, MARKER: place.name, STATE: str(state())},
             start_new_session=True,
         )
-    pidfile.write_text(str(process.pid))
+    files.write(pidfile, str(process.pid))
     return True
 
 
@@ -63,10 +65,10 @@ def running(place: Place, name: str) -> int | None:
     except (FileNotFoundError, ValueError):
         return None
     for _ in range(EXEC_LOOKS):
-        if not _alive(pid) or _carries(pid, place.name):
+        if not _alive(pid) or _belongs(pid, place):
             break
         time.sleep(0.01)
-    return pid if _alive(pid) and _carries(pid, place.name) else None
+    return pid if _alive(pid) and _belongs(pid, place) else None
 
 
 def daemons(place: Place) -> dict[str, int | None]:
@@ -77,19 +79,24 @@ def daemons(place: Place) -> dict[str, int | None]:
 def of_rehearsal(place: Place) -> set[int]:
     """All processes that carry the rehearsal's marker or are inside one of its namespaces, however they got there,
     except the caller and its parents."""
-    inodes = {file.stat().st_ino for file in NETNS.glob(f"{place.prefix}*")}
-    found = set()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and (_carries(int(entry.name), place.name) or _netns(int(entry.name)) in inodes):
-            found.add(int(entry.name))
-    return {pid for pid in found - _lineage() if _alive(pid)}
+    inodes = set() if place.foreign() else {file.stat().st_ino for file in NETNS.glob(f"{place.prefix}*")}
+    return {pid for pid in _others() if _belongs(pid, place) or _netns(pid) in inodes}
 
 
 def marked(place: Place) -> set[int]:
     """The processes that carry the rehearsal's marker, except containers' monitors, the caller and its parents."""
+    return {pid for pid in _others() if _belongs(pid, place) and _command(pid) != "conmon"}
+
+
+def carrying(variable: str, value: str) -> set[int]:
+    """The processes that carry an environment variable with this value, except the caller and its parents."""
+    return {pid for pid in _others() if _environment(pid).get(variable) == value}
+
+
+def _others() -> set[int]:
+    """Every living process, except this one and its parents."""
     numbers = {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
-    ours = {pid for pid in numbers - _lineage() if _alive(pid) and _carries(pid, place.name)}
-    return {pid for pid in ours if _command(pid) != "conmon"}
+    return {pid for pid in numbers - _lineage() if _alive(pid)}
 
 
 def end(pids: set[int], patience: float = 5) -> int:
@@ -119,11 +126,17 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def _carries(pid: int, name: str) -> bool:
+def _environment(pid: int) -> dict[str, str]:
     try:
-        return f"{MARKER}={name}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
-        return False
+        return {}
+    return {key: value for key, _, value in (os.fsdecode(entry).partition("=") for entry in entries)}
+
+
+def _belongs(pid: int, place: Place) -> bool:
+    variables = _environment(pid)
+    return variables.get(MARKER) == place.name and state_of(variables.get(STATE)) == state()
 
 
 def _command(pid: int) -> str:

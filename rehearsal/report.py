@@ -16,6 +16,8 @@ def lines(place: Place) -> Iterator[str]:
     if not environment.was_started(place):
         yield f"{place.name}: not started"
         return
+    if folder := place.foreign():
+        yield f"  containers and namespaces of this name belong to {folder}"
     yield "processes"
     for name, pid in processes.daemons(place).items():
         yield f"  {name:<12} {pid or 'DEAD: rehearsal up ' + place.name + ' starts it again'}"

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rehearsal import environment, lifecycle, places, processes
 from rehearsal.cloud import admin
 from rehearsal.world import shell
-from stagecraft import playbooks
+from stagecraft import playbooks, verification
 from stagecraft import rehearse as rehearsals
 from stagecraft.chaos import Broken, Counts
 from stagecraft.stages import ROOT, Refused, Stage
@@ -49,7 +49,7 @@ def kills(stage: Stage, count: int, seed: int, within: float, console: Console) 
     if again.changed:
         raise Broken(f"the run after the one that converged changes {again.changed} things: see {again.log}")
     check(place, stage)
-    playbooks.run(target, ROOT / "playbooks" / "verify.yml", console)
+    verification.verify(target, console)
     console.print(rehearsals.destroy(stage, target, console, stage.name), soft_wrap=True)
     if left := lifecycle.leftovers(place):
         raise Broken(f"after the destroy there is left: {left}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -12,22 +13,55 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from rehearsal import environment
+from rehearsal import environment, files
 from rehearsal.world import WorldError
-from stagecraft import __version__, playbooks, rotation, testing
+from stagecraft import __version__, declarations, playbooks, rotation, supervision, testing, verification
 from stagecraft import rehearse as rehearsals
-from stagecraft.stages import ROOT, Refused, names, stage
-from stagecraft.target import Target, target_of
+from stagecraft.lock import alone
+from stagecraft.stages import ROOT, Refused, Stage, names, stage, unknown
+from stagecraft.target import Target, Where, rehearsal_of, target_of, where_of
 
 app = typer.Typer(
-    help="Take an AI application from MVP to production: rehearse, build, check and take down its stages.",
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
 console = Console(highlight=False)
 
+HOST = re.compile(r"^Host ([^*?!\s]+)", re.MULTILINE)  # machines in an ssh_config; `Host *` is none
+
 StageName = Annotated[str, typer.Argument(help="The stage: an inventory under inventories/.", show_default=False)]
 What = Annotated[str, typer.Argument(help="What its `rotations` declare, such as ca; or all.", show_default=False)]
-Where = Annotated[str | None, typer.Option(help="rehearsal or cloud; by default the rehearsal if one is up.")]
+At = Annotated[
+    Where | None,
+    typer.Option(
+        "--where",
+        parser=where_of,
+        metavar="rehearsal|cloud",
+        help="By default the rehearsal if one is up, else the cloud.",
+    ),
+]
+Machine = Annotated[str, typer.Argument(help="The machine, such as backend-1.", show_default=False)]
+
+
+def print_version(wanted: bool) -> None:
+    if wanted:
+        console.print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take an AI application from MVP to production: rehearse, build, check and take down its stages."""
+
+
+def declared(name: str) -> Stage:
+    """The stage of that name, after its inventory was looked at. Raises Refused before anything is touched."""
+    found = stage(name)
+    declarations.check(found)
+    return found
 
 
 def announce(target: Target) -> None:
@@ -46,18 +80,27 @@ def stages() -> None:
 @app.command()
 def rehearse(name: StageName = "") -> None:
     """Build a stage on this machine, check it, build it again, and say what was seen."""
-    line, as_promised = rehearsals.rehearse(stage(name), console)
+    chosen = declared(name)
+    with alone(chosen, "rehearse"):
+        line, as_promised = rehearsals.rehearse(chosen, console)
     console.print(line, soft_wrap=True)
     raise SystemExit(0 if as_promised else 1)
 
 
 @app.command()
-def apply(name: StageName = "", where: Where = None, check: bool = False, diff: bool = False) -> None:
+def apply(
+    name: StageName = "",
+    where: At = None,
+    check: Annotated[bool, typer.Option("--check", help="Change nothing: only say what would change.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Write to the log how each file and resource changes.")] = False,
+) -> None:
     """Build or converge a stage; with --check only say what would change."""
-    target = target_of(stage(name), where)
-    announce(target)
-    arguments = " ".join(flag for flag, on in (("--check", check), ("--diff", diff)) if on)
-    outcome = playbooks.run(target, target.stage.playbook, console, arguments=arguments)
+    chosen = declared(name)
+    with alone(chosen, "apply"):
+        target = target_of(chosen, where)
+        announce(target)
+        arguments = " ".join(flag for flag, on in (("--check", check), ("--diff", diff)) if on)
+        outcome = playbooks.run(target, target.stage.playbook, console, arguments=arguments)
     console.print(
         f"{name}: {'would change' if check else 'changed'} {outcome.changed} in {outcome.seconds:.0f}s,"
         f" {len(outcome.hosts)} hosts"
@@ -65,73 +108,107 @@ def apply(name: StageName = "", where: Where = None, check: bool = False, diff: 
 
 
 @app.command()
-def verify(name: StageName = "", where: Where = None) -> None:
+def verify(name: StageName = "", where: At = None) -> None:
     """Check a stage by talking to it."""
-    target = target_of(stage(name), where)
-    announce(target)
-    outcome = playbooks.run(target, ROOT / "playbooks" / "verify.yml", console)
-    passed, _ = rehearsals.checks(target)
+    chosen = declared(name)
+    with alone(chosen, "verify"):
+        target = target_of(chosen, where)
+        announce(target)
+        outcome, passed = verification.verify(target, console)
     console.print(f"{name}: {passed} checks passed in {outcome.seconds:.0f}s")
 
 
 @app.command()
-def destroy(name: StageName = "", where: Where = None, confirm: str = "") -> None:
+def destroy(
+    name: StageName = "",
+    where: At = None,
+    confirm: Annotated[str, typer.Option(help="The stage's name once more: needed for the real cloud.")] = "",
+) -> None:
     """Take a stage down, data included, and prove that nothing is left."""
-    if where != "cloud" and rehearsals.nothing_is_there(stage(name)):
+    chosen = declared(name)
+    if where is not Where.CLOUD and rehearsals.nothing_is_there(chosen):
         console.print(f"{name}: destroyed in 0s, 0 resources left, 0 containers left")
         return
-    target = target_of(stage(name), where)
-    announce(target)
+    with alone(chosen, "destroy"):
+        target = target_of(chosen, where)
+        announce(target)
+        confirmed(target, confirm)
+        console.print(rehearsals.destroy(chosen, target, console, name), soft_wrap=True)
+
+
+def confirmed(target: Target, confirm: str) -> None:
+    """Raises Refused unless the person has named what is to be deleted: for a rehearsal, the command line did so."""
+    name = target.stage.name
     if target.rehearsed:
-        confirm = name  # naming it on the command line is enough for a rehearsal
-    elif not confirm and sys.stdin.isatty():
+        return
+    if not confirm and sys.stdin.isatty():
         confirm = typer.prompt(f"This deletes {name} and its data in the real cloud. Type its name to go on")
     if confirm != name:
-        raise Refused(f"Not destroyed: say --confirm {name} to delete the stage and its data in {target.where}.", 2)
-    console.print(rehearsals.destroy(target.stage, target, console, confirm), soft_wrap=True)
+        raise Refused(
+            f"Not destroyed: say --confirm {name} to delete the stage and its data in {target.where}"
+            f" (make destroy STAGE={name} ARGS='--where cloud --confirm {name}').",
+            2,
+        )
 
 
 @app.command()
-def rotate(name: StageName = "", what: What = "", where: Where = None) -> None:
+def rotate(name: StageName = "", what: What = "", where: At = None) -> None:
     """Make secrets anew without a failed request: `rotate partners ca`. Run the same again after an interruption."""
-    rotation.check(stage(name), what)
-    target = target_of(stage(name), where)
-    announce(target)
-    steps, seconds = rotation.rotate(target, what, console)
+    chosen = declared(name)
+    rotation.check(chosen, what)
+    with alone(chosen, "rotate"):
+        target = target_of(chosen, where)
+        announce(target)
+        steps, seconds = rotation.rotate(target, what, console)
     console.print(f"{name}: {what} rotated in {seconds:.0f}s, {steps} {'step' if steps == 1 else 'steps'}")
 
 
 @app.command()
 def down(name: StageName = "") -> None:
     """Remove a rehearsal, even a broken one: containers, namespaces, processes, mounts. The cache stays."""
-    raise SystemExit(subprocess.run([sys.executable, "-m", "rehearsal", "down", stage(name).name]).returncode)
+    chosen = stage(name)
+    with alone(chosen, "down"):
+        raise SystemExit(subprocess.run([sys.executable, "-m", "rehearsal", "down", chosen.name]).returncode)
 
 
 @app.command()
 def status(name: StageName = "") -> None:
-    """What a rehearsal consists of now, and what was asked of its cloud."""
-    raise SystemExit(subprocess.run([sys.executable, "-m", "rehearsal", "status", stage(name).name]).returncode)
+    """What a rehearsal consists of now, what was asked of its cloud, and where it answers."""
+    chosen = stage(name)
+    code = subprocess.run([sys.executable, "-m", "rehearsal", "status", chosen.name]).returncode
+    if not code and environment.is_up(chosen.name):
+        rehearsals.where_it_answers(rehearsal_of(chosen), console)
+    raise SystemExit(code)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
 def shell(
-    name: StageName, host: str, command: Annotated[list[str] | None, typer.Argument()] = None, where: Where = None
+    name: Annotated[str, typer.Argument(help="The stage; '' means the one that is rehearsed.")],
+    host: Machine,
+    command: Annotated[list[str] | None, typer.Argument(help="A command to run there instead of a shell.")] = None,
+    where: At = None,
 ) -> None:
-    """Open a shell on a machine of a stage, or run a command there. Without a stage: of the one that is rehearsed."""
+    """Open a shell on a machine of a stage, or run a command there."""
     rehearsed = [one for one in names() if environment.is_up(one)]
     name = name or (rehearsed[0] if len(rehearsed) == 1 else "")
     target = target_of(stage(name), where)
-    if not host:
-        raise Refused("Which machine? Say HOST=<machine>, such as HOST=backend-1.", 2)
     config = target.folder / "ssh_config"
     if not config.exists():
         raise Refused(f"{name} has no machines that answer yet ({config} is not there). Build it first.")
+    hosts = sorted(set(HOST.findall(config.read_text())))
+    if not host:
+        raise Refused(f"Which machine? Say HOST=<machine>, one of {', '.join(hosts)}.", 2)
+    if host not in hosts:
+        raise unknown(host, hosts, "machine")
     with target.inside():
         raise SystemExit(subprocess.run(["ssh", "-F", str(config), host, *(command or [])]).returncode)
 
 
 @app.command()
-def test(fast: bool = False, only: Annotated[str, typer.Option(help="One suite, by name.")] = "") -> None:
+def test(
+    fast: Annotated[bool, typer.Option("--fast", help="Only the suites that need neither root nor machines.")] = False,
+    only: Annotated[str, typer.Option(help="One suite, by name.")] = "",
+) -> None:
     """Prove the project: lint, unit, contract, applications, roles, and the partners rehearsal."""
     raise SystemExit(testing.run(console, fast=fast, only=only))
 
@@ -182,16 +259,17 @@ def version() -> None:
 
 def main() -> None:
     """Entry point: errors that a person can mend become one message, never a traceback."""
+    supervision.stop_by_signal()
     try:
         app()
-    except WorldError as broken:
-        Console(stderr=True, highlight=False).print(f"[bold red]error:[/] {escape(str(broken))}", soft_wrap=True)
-        raise SystemExit(1) from None
-    except Refused as refused:
-        Console(stderr=True, highlight=False).print(f"[bold red]error:[/] {escape(str(refused))}", soft_wrap=True)
-        raise SystemExit(refused.code) from None
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+    except (WorldError, Refused) as error:
+        message, code = str(error), getattr(error, "code", 1)
+    except OSError as error:
+        message, code = files.explained(error), 1
+    else:
+        return
+    Console(stderr=True, highlight=False).print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+    raise SystemExit(code)
 
 
 if __name__ == "__main__":

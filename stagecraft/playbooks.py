@@ -1,17 +1,21 @@
-"""Run a playbook for a target, with progress, a full log, and one message when it fails."""
+"""Run a playbook for a target, with progress, a log that grows as it runs, and one message when it fails."""
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-import ansible_runner
+import yaml
+from ansible_runner.interface import init_runner
 from rich.console import Console
 
-from stagecraft.progress import Progress
+from rehearsal import files
+from stagecraft import lock, supervision
+from stagecraft.progress import Progress, plain
 from stagecraft.stages import ROOT, Refused
 from stagecraft.target import Target
 
@@ -31,9 +35,7 @@ class Outcome:
 
 def log_file(target: Target, playbook: str) -> Path:
     """A new log in the stage's folder, readable by its owner only."""
-    folder = target.folder / "logs"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{playbook}.log"
+    path = files.private_folder(target.folder / "logs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{playbook}.log"
     path.touch(mode=0o600)
     return path
 
@@ -43,40 +45,62 @@ def run(
 ) -> Outcome:
     """Run one playbook. Raises Refused with the failed hosts and tasks, the log, and how to get a shell there."""
     log, started = log_file(target, playbook.stem), time.monotonic()
+    console.print(f"  log: {log}", highlight=False, soft_wrap=True)
+    folder = lock.scratch(target.folder)
     environment = {
-        **target.environment(), "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "false",
+        **target.environment(), "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "true",
         "PATH": f"{ROOT / '.venv' / 'bin'}:{target.environment()['PATH']}",
+        "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"), supervision.RUN: str(target.folder),
+        "STAGECRAFT_PROGRESS": str(folder / "progress"),
     }  # fmt: skip
     extra = {**overlay(environment), **(variables or {})}
-    with tempfile.TemporaryDirectory(prefix="stagecraft-") as scratch, Progress(console, target.stage.name) as progress:
-        with target.inside():
-            result = ansible_runner.run(
-                private_data_dir=scratch, project_dir=str(ROOT), playbook=str(playbook), envvars=environment,
-                extravars=extra, cmdline=arguments or None, quiet=True, event_handler=progress.handle,
+    progress = Progress(console, target.stage.name, folder / "progress")
+    try:
+        with supervision.supervised(target.folder, log) as processes, progress, log.open("a", buffering=1) as out:
+            runner = init_runner(
+                private_data_dir=str(folder), project_dir=str(ROOT), playbook=str(playbook), envvars=environment,
+                extravars=extra, cmdline=arguments or None, quiet=True, suppress_env_files=True,
+                event_handler=follow(out, progress), status_handler=forget, cancel_callback=lambda: bool(processes.stopped),
             )  # fmt: skip
-        keep(Path(result.stdout.name), log)
-    if result.status == "canceled":
-        raise Refused(f"{target.stage.name}: stopped. Nothing is half-written; run the same again to go on.", 130)
-    if result.rc:
+            with target.inside():
+                runner.run()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if processes.stopped:
+        raise Refused(
+            f"{target.stage.name}: stopped, and every process of this run has ended. What was done stays;"
+            f" run the same again to go on.\n  full log: {log}",
+            128 + processes.stopped,
+        )
+    if runner.rc:
         raise Refused(failure(target, playbook, progress, log))
     changed = sum(progress.stats.get("changed", {}).values())
     hosts = tuple(sorted(h for h in progress.stats.get("ok", {}) if h != CONTROLLER))
     return Outcome(time.monotonic() - started, changed, hosts, log, progress.told)
 
 
+def follow(log: TextIO, progress: Progress) -> Callable[[dict[str, Any]], bool]:
+    """What takes ansible-runner's events: each is written to the log as it comes, and kept nowhere else."""
+
+    def handle(event: dict[str, Any]) -> bool:
+        progress.handle(event)
+        if text := event.get("stdout"):
+            log.write(plain(text) + "\n")
+        return False
+
+    return handle
+
+
+def forget(status: dict[str, str], runner_config: Any) -> None:
+    """ansible-runner writes its whole environment, credentials too, to a file that nobody reads: remove it at once."""
+    if status["status"] == "running":
+        (Path(runner_config.artifact_dir) / "command").unlink()
+
+
 def overlay(environment: dict[str, str]) -> dict[str, object]:
     """What this target cannot have: the named scalars of the overlay file that the environment names, if any."""
-    import yaml
-
     path = environment.get("STAGECRAFT_OVERLAY")
     return yaml.safe_load(Path(path).read_text()) or {} if path else {}
-
-
-def keep(source: Path, log: Path) -> None:
-    """Append a run's whole output to its log."""
-    if source.exists():
-        with log.open("a") as out:
-            out.write(source.read_text(errors="replace"))
 
 
 def failure(target: Target, playbook: Path, progress: Progress, log: Path) -> str:

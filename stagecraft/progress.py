@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 QUIET = 20.0  # seconds after which a terminal that cannot redraw gets a line, so that no minute is silent
+
+
+def plain(text: str) -> str:
+    """A program's words without the codes that colour them."""
+    return COLOUR.sub("", text)
 
 
 def clock(seconds: float) -> str:
@@ -30,17 +38,19 @@ class Play:
 
 
 class Progress:
-    """Follows ansible-runner's events. Use as a context manager; `failures` holds what went wrong."""
+    """Follows ansible-runner's events. Use as a context manager; `failures` holds what went wrong.
 
-    def __init__(self, console: Console, stage: str):
-        self.console, self.stage = console, stage
+    `detail` is a file in which a program that a task runs may say, in one line, how far it is."""
+
+    def __init__(self, console: Console, stage: str, detail: Path):
+        self.console, self.stage, self.detail = console, stage, detail
         self.play: Play | None = None
         self.failures: list[tuple[str, str, str]] = []
         self.stats: dict[str, dict[str, int]] = {}
         self.told: dict[str, Any] = {}  # what the playbook said with set_stats
         self.task, self.hosts = "", set[str]()
         self.status: Status | None = None
-        self.spoke = time.monotonic()
+        self.started = self.spoke = time.monotonic()
         self.stopped = threading.Event()
 
     def __enter__(self) -> Progress:
@@ -69,8 +79,12 @@ class Progress:
         """What is going on right now."""
         hosts = sorted(self.hosts)
         who = ", ".join(hosts[:4]) + (f" and {len(hosts) - 4} more" if len(hosts) > 4 else "")
-        since = clock(time.monotonic() - self.play.started) if self.play else "0s"
-        return f"{self.play.name if self.play else 'starting'} {since}: {self.task}{f' on {who}' if who else ''}"
+        if not self.play:
+            return f"starting {clock(time.monotonic() - self.started)}"
+        what = self.task + (f" [{who}]" if who else "")
+        detail = self.detail.read_text(errors="replace").strip() if self.detail.exists() else ""
+        since = clock(time.monotonic() - self.play.started)
+        return ": ".join(filter(None, (f"{self.play.name} {since}", what, detail)))
 
     def say(self, text: str, style: str = "") -> None:
         self.spoke = time.monotonic()
@@ -82,7 +96,7 @@ class Progress:
             self.say(f"  {self.play.name:<28} {took:>7}  {self.play.changed or 'nothing'} changed")
         self.play = None
 
-    def handle(self, event: dict[str, Any]) -> bool:
+    def handle(self, event: dict[str, Any]) -> None:
         """Take one event of ansible-runner."""
         data = event.get("event_data", {})
         match event.get("event"):
@@ -91,6 +105,7 @@ class Progress:
                 self.play, self.hosts = Play(data.get("name", "")), set()
             case "playbook_on_task_start":
                 self.task, self.hosts = data.get("task", ""), set()
+                self.detail.unlink(missing_ok=True)
             case "runner_on_start":
                 self.hosts.add(data.get("host", ""))
             case "runner_on_ok" | "runner_on_skipped":
@@ -104,7 +119,6 @@ class Progress:
                 self.told = data.get("artifact_data") or {}
             case "verbose":
                 self.resource_lines(event.get("stdout", ""))
-        return True
 
     def finished(self, data: dict[str, Any]) -> None:
         self.hosts.discard(data.get("host", ""))

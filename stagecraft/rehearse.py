@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from rehearsal import forward, lifecycle, places, wheelhouse
-from stagecraft import playbooks
+from rehearsal import files, forward, lifecycle, places, processes, wheelhouse
+from stagecraft import playbooks, verification
 from stagecraft.progress import clock
 from stagecraft.stages import ROOT, Refused, Stage
 from stagecraft.target import CREDENTIALS, Target, rehearsal_of
+
+FORWARD = "api"  # the way in to the stage's public entry
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,13 @@ def step(console: Console, name: str, command: list[str], environment: dict[str,
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as child:
-        for line in child.stdout or ():
-            lines.append(line.rstrip())
-            console.print("  " + escape(line.rstrip()), highlight=False)
+        try:
+            for line in child.stdout or ():
+                lines.append(line.rstrip())
+                console.print("  " + escape(line.rstrip()), highlight=False)
+        except BaseException:
+            processes.end({child.pid})
+            raise
     if child.returncode:
         raise Refused(f"{name} failed (exit code {child.returncode}): " + " / ".join(lines[-3:]))
     return Part(name, time.monotonic() - started, lines[-1] if lines else "")
@@ -60,17 +64,6 @@ def fill_packages(console: Console) -> Part:
     console.print("[bold]Package cache")
     filled = wheelhouse.fill(wheelhouse.locks(ROOT), progress=lambda line: console.print("  " + escape(line)))
     return Part("Package cache", filled.seconds, f"{len(filled.downloaded)} wheels downloaded, {filled.present} there")
-
-
-def checks(target: Target) -> tuple[int, int]:
-    """How many checks of the last verification passed, and how many did not, from its JUnit file."""
-    root = ElementTree.parse(target.folder / "verify.xml").getroot()  # noqa: S314 - our own file
-    suites = list(root.iter("testsuite"))
-    total, bad, skipped = (
-        sum(int(suite.get(kind, 0)) for suite in suites for kind in kinds)
-        for kinds in (("tests",), ("failures", "errors"), ("skipped",))
-    )
-    return total - bad - skipped, bad
 
 
 def playbook(console: Console, target: Target, name: str, path: Path) -> tuple[Part, playbooks.Outcome]:
@@ -92,9 +85,9 @@ def rehearse(stage: Stage, console: Console) -> tuple[str, bool]:
     target = rehearsal_of(stage)
     part, first = playbook(console, target, "Build", stage.playbook)
     parts.append(part)
-    part, _ = playbook(console, target, "Verify", ROOT / "playbooks" / "verify.yml")
-    passed, _ = checks(target)
-    parts.append(Part(part.name, part.seconds, f"{passed} checks passed"))
+    console.print("[bold]Verify")
+    outcome, passed = verification.verify(target, console)
+    parts.append(Part("Verify", outcome.seconds, f"{passed} checks passed"))
     part, second = playbook(console, target, "Build again", stage.playbook)
     parts.append(part)
     summary(console, target, parts)
@@ -116,8 +109,8 @@ def summary(console: Console, target: Target, parts: list[Part]) -> None:
         table.add_row(part.name, clock(part.seconds), escape(part.said))
     console.print(table)
     name = target.stage.name
-    for line in entries(target):
-        console.print(line, highlight=False, soft_wrap=True)
+    forward.inward(places.Place(name), FORWARD, entry(target)["address"], 443)
+    where_it_answers(target, console)
     console.print(f"logs: {target.folder / 'logs'}", highlight=False, soft_wrap=True)
     console.print(f"a shell: make shell STAGE={name} HOST=backend-1", highlight=False)
     console.print(
@@ -125,15 +118,24 @@ def summary(console: Console, target: Target, parts: list[Part]) -> None:
     )
 
 
-def entries(target: Target) -> list[str]:
-    """Addresses on 127.0.0.1, with a line to copy for the API."""
-    entry = json.loads((target.folder / "entry.json").read_text())
-    host, port = entry["hostname"], forward.inward(places.Place(target.stage.name), "api", entry["address"], 443)
+def entry(target: Target) -> dict[str, str]:
+    """The address, name and model of the stage's public entry, as its playbook has written them down."""
+    return files.read_json(target.folder / "entry.json", target.stage.name)
+
+
+def where_it_answers(target: Target, console: Console) -> None:
+    """The address on 127.0.0.1, with a line to copy for the API; nothing where the stage was not built as far as that."""
+    ports = [one.listen[1] for one in forward.listed(places.Place(target.stage.name)) if one.name == FORWARD]
+    if not ports or not (target.folder / "entry.json").exists():
+        return
+    known, port = entry(target), ports[0]
+    host = known["hostname"]
     at = f"--resolve {host}:{port}:127.0.0.1 https://{host}:{port}"
-    return [
+    for line in (
         f"the API answers on 127.0.0.1:{port} as {host}; its documentation is at /docs. Ask it:",
-        f"  curl --config {target.folder}/curl.conf {at}/v1/predict/{entry['model']}",
-    ]
+        f"  curl --config {target.folder}/curl.conf {at}/v1/predict/{known['model']}",
+    ):
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def destroy(stage: Stage, target: Target, console: Console, confirm: str) -> str:

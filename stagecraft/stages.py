@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,13 +38,24 @@ def names() -> list[str]:
     return sorted(p.parents[2].name for p in ROOT.glob("inventories/*/group_vars/all/stage.yml"))
 
 
+def nearest(name: str, there: Iterable[str], likeness: float = 0.6) -> str:
+    """The name that a person who mistyped may have meant, or nothing."""
+    return next(iter(difflib.get_close_matches(name, sorted(there), 1, likeness)), "")
+
+
+def unknown(name: str, there: Iterable[str], what: str) -> Refused:
+    """The refusal of a name that is not there: `There is no <what> <name>`, the nearest, and all."""
+    near = nearest(name, there)
+    return Refused(
+        f"There is no {what} {name}.{f' Did you mean {near}?' if near else ''} There are: {', '.join(there)}.", 2
+    )
+
+
 def stage(name: str) -> Stage:
     """The stage of that name. Raises Refused with the nearest name where there is none."""
     there = names()
     if not name:
         raise Refused(f"No stage named. Say which: STAGE=<stage>, one of {', '.join(there)}.", 2)
     if name not in there:
-        near = difflib.get_close_matches(name, there, 1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise Refused(f"There is no stage {name}.{hint} There are: {', '.join(there)}.", 2)
+        raise unknown(name, there, "stage")
     return Stage(name)

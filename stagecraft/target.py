@@ -6,12 +6,28 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from rehearsal import environment, places
-from stagecraft.stages import Refused, Stage
+from stagecraft.stages import Refused, Stage, unknown
 
 CREDENTIALS = ("YC_SERVICE_ACCOUNT_KEY_FILE", "YC_IAM_TOKEN", "YC_TOKEN")
+
+
+class Where(StrEnum):
+    """What a person may say with --where."""
+
+    REHEARSAL = "rehearsal"
+    CLOUD = "cloud"
+
+
+def where_of(text: str) -> Where:
+    """Raises Refused with the nearest name for anything else: a slip must not mean the cloud."""
+    there = [one.value for one in Where]
+    if text not in there:
+        raise unknown(text, there, "--where")
+    return Where(text)
 
 
 @dataclass(frozen=True)
@@ -57,7 +73,7 @@ def rehearsal_of(stage: Stage) -> Target:
     return Target(stage, True, environment.environment(stage.name), environment.netns(stage.name))
 
 
-def target_of(stage: Stage, where: str | None = None) -> Target:
+def target_of(stage: Stage, where: Where | None = None) -> Target:
     """The target that a person means: `where` if given; else the rehearsal if one is up; else the cloud.
 
     Raises Refused where both could be meant, and where there is neither a rehearsal nor credentials.
@@ -68,9 +84,9 @@ def target_of(stage: Stage, where: str | None = None) -> Target:
             f"{stage.name} is being rehearsed, but {credentials[0]} points at the real cloud."
             " Say which is meant: --where rehearsal or --where cloud."
         )
-    if where == "rehearsal" or (where is None and up):
+    if where is Where.REHEARSAL or (where is None and up):
         return rehearsal_of(stage)
-    if not credentials and where != "cloud":  # asked for the cloud, a machine's metadata service may have them
+    if not credentials and where is not Where.CLOUD:  # asked for the cloud, a machine's metadata service may have them
         raise Refused(
             f"Nothing to act on: no rehearsal of {stage.name} is up and no credentials are set."
             f" Rehearse it (`make rehearse STAGE={stage.name}`), or set YC_SERVICE_ACCOUNT_KEY_FILE and YC_FOLDER_ID"

@@ -44,14 +44,21 @@ def answer(command: list[str], script: str, given: object):
     return json.loads(done.stdout)
 
 
+def pytest_runtest_setup(item):
+    """Says which check is running, for the `stagecraft` command to show."""
+    if path := os.environ.get("STAGECRAFT_PROGRESS"):
+        items = item.session.items
+        Path(path).write_text(f"check {items.index(item) + 1} of {len(items)}, {item.name}")
+
+
 @pytest.fixture(scope="session")
 def stage() -> Stage:
     return Stage(json.loads(Path(os.environ["STAGECRAFT_VERIFY"]).read_text()))
 
 
-@pytest.fixture(scope="session")
-def edge(stage):
-    """A client that stands outside, trusts the stage's CA only, and calls the edge by its public name."""
+def outside(stage: Stage) -> httpx.Client:
+    """A client that stands outside, trusts the stage's CA only, and calls the edge by its public name. For one thread:
+    over HTTP/2 httpx mixes up the frames of several."""
     (name,) = stage.machines("edge")
     address = stage.facts["machines"][name]["public"]
     context = ssl.create_default_context(cafile=stage.facts["ca"])
@@ -65,8 +72,13 @@ def edge(stage):
             request.url = request.url.copy_with(host=address)
             return super().handle_request(request)
 
-    transport = Transport(verify=context, http2=True)
-    with httpx.Client(base_url=f"https://{hostname}", transport=transport, timeout=15) as client:
+    return httpx.Client(base_url=f"https://{hostname}", transport=Transport(verify=context, http2=True), timeout=15)
+
+
+@pytest.fixture(scope="session")
+def edge(stage):
+    """The client that most checks share."""
+    with outside(stage) as client:
         yield client
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from rehearsal import files
 from rehearsal.cloud.descriptors import new
 from rehearsal.cloud.service import new_id
-from rehearsal.cloud.tls import write_secret
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -71,7 +71,7 @@ def prepare(cloud: Cloud, folder: Path) -> dict[str, str]:
         if not key_file.exists():
             _administrator(cloud, key_file)
     if not oauth_file.exists():
-        write_secret(oauth_file, f"y0_{secrets.token_urlsafe(40)}".encode())
+        files.write(oauth_file, f"y0_{secrets.token_urlsafe(40)}".encode())
     cloud.identity.oauth = (oauth_file.read_text(), json.loads(key_file.read_text())["service_account_id"])
     return {
         "YC_SERVICE_ACCOUNT_KEY_FILE": str(key_file),
@@ -125,4 +125,4 @@ def _administrator(cloud: Cloud, key_file: Path) -> None:
         "public_key": public,
         "private_key": remark + private,
     }
-    write_secret(key_file, json.dumps(content, indent=1).encode())
+    files.write(key_file, json.dumps(content, indent=1).encode())

@@ -17,7 +17,7 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
-from rehearsal import places
+from rehearsal import files, places
 from rehearsal.cloud import bootstrap, descriptors, tls
 from rehearsal.cloud.admin import Admin
 from rehearsal.cloud.core import Cloud
@@ -149,7 +149,7 @@ def start(
     cloud.address = f"{host}:{port}"
     identity.audiences |= bootstrap.audiences(host, port)
     env = {"YC_ENDPOINT": cloud.address, "YC_ROOT_CERTIFICATES": str(folder / "ca.pem"), **known}
-    tls.write_secret(folder / "env.json", json.dumps(env, indent=1).encode())
+    files.write(folder / "env.json", json.dumps(env, indent=1).encode())
     if store.setting("started"):
         cloud.world.resume(cloud)
         cloud.sync_network()

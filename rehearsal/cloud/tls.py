@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import ipaddress
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,15 +14,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from rehearsal import files
+
 LIFE = timedelta(days=397)
-
-
-def write_secret(path: Path, content: bytes) -> None:
-    """Write a file that nobody else may read, whole or not at all."""
-    fresh = path.with_name(path.name + ".new")
-    with os.fdopen(os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
-        file.write(content)
-    fresh.rename(path)
 
 
 def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
@@ -57,7 +50,7 @@ def authority(folder: Path) -> Path:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )
-        write_secret(key_file, _pem(key))
+        files.write(key_file, _pem(key))
         certificate.write_bytes(built.public_bytes(serialization.Encoding.PEM))
     return certificate
 
@@ -104,7 +97,7 @@ def issue(folder: Path, names: Iterable[str], label: str = "") -> tuple[Path, Pa
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.public_key()), critical=False)
             .sign(ca_key, hashes.SHA256())
         )
-        write_secret(key_file, _pem(key))
+        files.write(key_file, _pem(key))
         certificate.write_bytes(built.public_bytes(serialization.Encoding.PEM) + authority_file.read_bytes())
     return certificate, key_file
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from dnslib import CLASS, QTYPE, RCODE, RR, SOA, DNSError, DNSHeader, DNSRecord
 
+from rehearsal import files
 from rehearsal.places import API, STORAGE, Place
 from rehearsal.world import shell
 
@@ -75,10 +76,7 @@ def file_of(place: Place) -> Path:
 
 def write(place: Place, networks: dict[str, Any]) -> None:
     """Hand the server what to answer from now on; a reader sees the old file or the new one."""
-    fresh = file_of(place).with_suffix(".new")
-    fresh.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh.write_text(json.dumps(networks, sort_keys=True))
-    fresh.rename(file_of(place))
+    files.write(file_of(place), json.dumps(networks, sort_keys=True))
 
 
 def answer(records: dict[str, dict[str, list[Any]]], question: DNSRecord) -> DNSRecord:

@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 
+from rehearsal import files
 from rehearsal.cloud import tls
 from rehearsal.places import Place
 from rehearsal.world import WorldError, postgres_image, shell
@@ -155,7 +156,7 @@ class Host:
             self._write("postgresql.conf", configuration({}))
 
     def _write(self, name: str, content: bytes) -> None:
-        tls.write_secret(self.config / name, content)
+        files.write(self.config / name, content)
         os.chown(self.config / name, UID, UID)
 
     def configure(self, settings: dict[str, str]) -> None:

@@ -19,7 +19,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from rehearsal import processes
+from rehearsal import files, processes
 from rehearsal.cloud import tls
 from rehearsal.places import STORAGE, Place
 from rehearsal.world import WorldError, s3_access, s3_settings, seaweed, shell
@@ -73,7 +73,7 @@ class Storage:
             label=seaweed.HOST_NAME,
         )
         shutil.copyfile(certificate, self._folder / "server.crt")
-        tls.write_secret(self._folder / "server.key", key.read_bytes())
+        files.write(self._folder / "server.key", key.read_bytes())
         return processes.Daemon(
             name=DAEMON,
             argv=seaweed.command(self._folder),
@@ -199,7 +199,7 @@ class Storage:
             raise WorldError("Object Storage was never started in this rehearsal: `rehearsal up` does") from None
 
     def _write(self, identities: dict[str, Any]) -> None:
-        tls.write_secret(self._identities, json.dumps({"identities": list(identities.values())}).encode())
+        files.write(self._identities, json.dumps({"identities": list(identities.values())}).encode())
 
     # ---- talking to it ----
     @contextmanager

@@ -47,4 +47,94 @@ def test_destroying_nothing_is_fine(tmp_path):
 
 def test_the_cloud_is_not_destroyed_without_its_name(tmp_path):
     done = run(tmp_path, "destroy", "partners", "--where", "cloud", YC_IAM_TOKEN="t1.x", YC_FOLDER_ID="b1gx")
-    assert done.returncode == 2 and "--confirm partners" in done.stderr
+    assert done.returncode == 2 and "ARGS='--where cloud --confirm partners'" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["apply"], ["verify"], ["destroy"], ["rotate", "ca"], ["shell", "backend-1"]])
+def test_a_misspelled_place_is_never_taken_for_the_cloud(tmp_path, command):
+    first, *rest = command
+    words = [
+        first,
+        "partners",
+        *rest,
+        "--where",
+        "rehersal",
+        *(["--confirm", "partners"] if first == "destroy" else []),
+    ]
+    done = run(tmp_path, *words, YC_IAM_TOKEN="t1.x", YC_FOLDER_ID="b1gx", YC_ENDPOINT="127.0.0.1:9")
+    assert done.returncode == 2 and "Did you mean rehearsal?" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("bad", ["a file", "/proc/xx"])
+@pytest.mark.parametrize("command", ["apply", "down", "rehearse", "destroy"])
+def test_a_state_folder_that_cannot_be_is_one_message(tmp_path, bad, command):
+    (tmp_path / "a file").touch()
+    options = (
+        ["--where", "cloud"] if command == "destroy" else []
+    )  # where there is nothing, there is nothing to destroy
+    done = run(tmp_path, command, "partners", *options, STAGECRAFT_STATE=str(tmp_path / bad))
+    assert done.returncode == 1 and "STAGECRAFT_STATE has to name a folder" in done.stderr
+
+
+def test_a_damaged_file_names_the_remedy_and_the_remedy_works(tmp_path):
+    name = f"demo{os.getpid()}"  # a name that nobody else has on this machine: containers have no state folder
+    file = tmp_path / name / "rehearsal" / "rehearsal.json"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    for command in (["up", name, "--no-machines"], ["status", name]):
+        done = rehearsal(tmp_path, *command)
+        assert done.returncode == 1
+        assert f"{file} is damaged" in done.stderr and f"make down STAGE={name}" in done.stderr
+    assert rehearsal(tmp_path, "down", name).returncode == 0
+    assert not file.exists()
+
+
+def rehearsal(state, *words):
+    environment = os.environ | {"STAGECRAFT_STATE": str(state)}
+    command = [sys.executable, "-m", "rehearsal", *words]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A file system of its own that is full, and has a rehearsal's folder."""
+    if os.geteuid():
+        pytest.skip("mounting needs root")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], check=True)
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_leaves_the_old_file_and_says_what_to_do(full_disk):
+    file = full_disk / "demo" / "rehearsal" / "rehearsal.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"machines": false}')
+    filled = subprocess.run(["dd", "if=/dev/zero", f"of={full_disk}/ballast"], capture_output=True, text=True)
+    assert "No space left" in filled.stderr
+    done = rehearsal(full_disk, "up", "demo", "--no-machines")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "No space left on device. Free some space and run the same again" in done.stderr
+    assert file.read_text() == '{"machines": false}'
+    assert [file.name for file in file.parent.glob("*.new")] == []
+
+
+def test_the_version_is_an_option(tmp_path):
+    assert run(tmp_path, "--version").stdout == run(tmp_path, "version").stdout != ""
+
+
+@pytest.mark.parametrize("where", [[], ["--where", "cloud"]])
+def test_an_unknown_machine_gets_the_nearest_and_all(tmp_path, where):
+    (tmp_path / "partners").mkdir()
+    (tmp_path / "partners" / "ssh_config").write_text("Host backend-1\nHost edge-1\nHost *\n  User anna\n")
+    done = run(tmp_path, "shell", "partners", "backed-1", *where, YC_IAM_TOKEN="t1.x")
+    assert done.returncode == 2
+    assert "no machine backed-1. Did you mean backend-1? There are: backend-1, edge-1." in done.stderr
+
+
+def test_options_say_what_they_do(tmp_path):
+    for command in ("apply", "destroy", "test", "shell"):
+        rows = [line for line in run(tmp_path, command, "--help").stdout.splitlines() if line.startswith("  --")]
+        assert rows and all(len(row.split("  ")) > 2 and row.split("  ")[-1].strip() for row in rows), rows

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from rehearsal import environment, lifecycle, processes
+from rehearsal import environment, files, lifecycle, processes
 from rehearsal.places import Place
-from rehearsal.world import WorldError
+from rehearsal.world import WorldError, shell
 
 
 def rehearsal(*words: str) -> subprocess.CompletedProcess[str]:
@@ -49,6 +49,36 @@ def test_the_cloud_alone_comes_up_on_loopback_goes_on_after_a_kill_and_leaves_no
     done = rehearsal("down", name)
     assert "removed 1 processes" in done.stdout and "nothing is left" in done.stdout
     assert not lifecycle.leftovers(place) and not environment.is_up(name)
+
+
+def test_another_state_folder_with_a_rehearsal_of_that_name_is_left_alone(place, tmp_path, monkeypatch):
+    assert rehearsal("up", place.name, "--no-machines").returncode == 0
+    monkeypatch.setenv("STAGECRAFT_STATE", str(tmp_path / "another"))
+    assert not environment.is_up(place.name)
+    assert not lifecycle.leftovers(place)
+    assert "removed 0 processes" in rehearsal("down", place.name).stdout
+    monkeypatch.setenv("STAGECRAFT_STATE", str(tmp_path))
+    assert environment.is_up(place.name)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")
+def test_namespaces_of_another_state_folder_are_named_and_kept(place, tmp_path, monkeypatch):
+    namespace = place.netns("internet")
+    subprocess.run(["ip", "netns", "add", namespace], check=True)
+    place.folder.mkdir(parents=True)
+    files.write(place.owner, str(place.folder))
+    assert lifecycle.leftovers(place)["namespaces"] == [namespace]
+    monkeypatch.setenv("STAGECRAFT_STATE", str(tmp_path / "another"))
+    assert not lifecycle.leftovers(place)
+    with pytest.raises(
+        WorldError, match=f"already rehearsed .* STAGECRAFT_STATE={tmp_path} make down STAGE={place.name}"
+    ):
+        lifecycle.check_owner(place)
+    lifecycle.down(place)
+    assert namespace in shell.namespaces() and place.owner.exists()
+    monkeypatch.setenv("STAGECRAFT_STATE", str(tmp_path))
+    assert lifecycle.down(place)["namespaces"] == 1
+    assert namespace not in shell.namespaces() and not place.owner.exists()
 
 
 def test_a_rehearsal_is_either_with_machines_or_without(place):
