@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from inference_api import __version__, metrics, plain_codecs, problems, routes
+from inference_api.docs import add_docs
 from inference_api.front import Front, head
 from inference_api.problems import Problem
 from inference_api.service import Service
@@ -42,7 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="Inference API",
         version=__version__,
         lifespan=lifespan,
-        docs_url="/docs" if settings.docs else None,
+        docs_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
         redoc_url=None,
     )
@@ -51,6 +52,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(routes.models)
     _add_health(app)
     _add_errors(app)
+    if app.openapi_url:
+        add_docs(app, app.openapi_url)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
