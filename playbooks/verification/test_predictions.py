@@ -4,8 +4,10 @@ import json
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
+from conftest import outside
 
 PREDICT = "/v1/predict/digits"
 BATCH = 60  # rows a request
@@ -114,13 +116,17 @@ def test_metrics_are_not_for_the_public(edge):
     assert edge.get("/metrics").status_code in (403, 404)
 
 
-def test_requests_that_meet_get_the_answers_that_they_get_alone(edge, key, heldout):
+def test_requests_that_meet_get_the_answers_that_they_get_alone(stage, edge, key, heldout):
     """Rows of several requests go to the model server as one batch."""
     images = heldout[0][:20]
     together = labels(edge.post(PREDICT, headers=key, json={"inputs": images}).json())
-    with ThreadPoolExecutor(len(images)) as threads:
-        answers = threads.map(lambda image: edge.post(PREDICT, headers=key, json={"inputs": [image]}), images)
-    assert [label for answer in answers for label in labels(answer.json())] == together
+    with ExitStack() as open_clients, ThreadPoolExecutor(len(images)) as threads:
+        clients = [open_clients.enter_context(outside(stage)) for _ in images]
+        list(threads.map(lambda client: client.get("/healthz"), clients))  # connected, so that what follows meets
+        answers = threads.map(
+            lambda client, image: client.post(PREDICT, headers=key, json={"inputs": [image]}), clients, images
+        )
+        assert [label for answer in answers for label in labels(answer.json())] == together
 
 
 def test_a_model_says_what_it_takes_and_refuses_the_rest(stage, edge, key, heldout):
