@@ -66,7 +66,7 @@ def test_a_name_that_nothing_has(engine):
         ),
         (
             {"cidr": ["10.10.1.128/25"]},
-            r"vpc_subnet b: vpc\.v1\.SubnetService\.Create: \w+: .*10\.10\.1\.\d+/.* What to do: ",
+            r"vpc_subnet b: vpc\.v1\.SubnetService\.Create: \w+: .*10\.10\.1\.\d+/.*: choose a range that is free",
         ),
         (
             {"cidr": ["10.10.2.0/33"]},

@@ -50,6 +50,19 @@ def test_which_role_to_look_at(call, role):
     assert said.startswith(f"{call}: PERMISSION_DENIED: Permission denied. What to do: ") and f"need {role} or" in said
 
 
+@pytest.mark.parametrize(
+    ("code", "details", "advice"),
+    [
+        ("FAILED_PRECONDITION", "Subnet ranges overlap: 10.0.1.0/25 with 10.0.1.0/24", "choose a range that is free"),
+        ("INVALID_ARGUMENT", "CIDR overlaps with subnet a", "choose a range that is free"),
+        ("FAILED_PRECONDITION", "Network is not empty", "something stands in the way"),
+    ],
+)
+def test_advice_follows_what_the_details_tell(code, details, advice):
+    said = str(ApiFail("vpc.v1.SubnetService.Create", code, details, **FACTS))
+    assert advice in said.partition(" What to do: ")[2]
+
+
 def test_a_refused_token_is_told_as_that():
     error = ApiFail("vpc.v1.NetworkService.List", "UNAVAILABLE", WRAPPED, **FACTS)
     assert error.code == "UNAUTHENTICATED"

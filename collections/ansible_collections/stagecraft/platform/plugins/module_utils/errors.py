@@ -16,6 +16,7 @@ ADVICE = {
     "NOT_FOUND": "is the value spelled as the cloud spells it, and is it in this folder?",
     "INVALID_ARGUMENT": "the cloud does not accept a value: correct it in the declaration",
     "FAILED_PRECONDITION": "something stands in the way, often what still uses it, or deletion_protection",
+    "OVERLAP": "another one in the same network has some of these addresses: choose a range that is free",
     "RESOURCE_EXHAUSTED": "too many calls at once for {patience} s: run the same again a little later",
     "QUOTA": "a quota of the cloud is used up: ask for more of it{request}, or delete what is not needed",
     "UNAVAILABLE": "the API at {endpoint} did not answer for {patience} s: check the endpoint (YC_ENDPOINT) "
@@ -34,9 +35,8 @@ class ApiFail(Fail):
     def __init__(self, call: str, code: str, details: str, quotas: Sequence[Any] = (), **facts: object) -> None:
         code, details = unwrapped(code, details)
         self.code = code
-        used_up = is_quota(code, details, quotas)
         facts |= {"role": role(call), "request": quota_request(quotas)}
-        advice = ADVICE.get("QUOTA" if used_up else code, "").format_map(facts)
+        advice = ADVICE.get(reason(code, details, quotas), "").format_map(facts)
         if quotas:
             metrics = [(q.metric.name, q.metric.limit, q.metric.usage, q.required) for q in quotas]
             numbers = "; ".join("{}: limit {}, used {:.0f}, needed {}".format(*metric) for metric in metrics)
@@ -71,6 +71,14 @@ def unwrapped(code: str, details: str) -> tuple[str, str]:
     if code == "DEADLINE_EXCEEDED":
         return "UNAVAILABLE", "no IAM token: no answer in time" if inner else "no answer in time"
     return code, details
+
+
+def reason(code: str, details: str, quotas: Sequence[Any] = ()) -> str:
+    """Which advice fits: the code's own, or that of what the details tell more exactly."""
+    if is_quota(code, details, quotas):
+        return "QUOTA"
+    refused = code in ("FAILED_PRECONDITION", "INVALID_ARGUMENT")
+    return "OVERLAP" if refused and "overlap" in details.lower() else code
 
 
 def is_quota(code: str, details: str, quotas: Sequence[Any] = ()) -> bool:

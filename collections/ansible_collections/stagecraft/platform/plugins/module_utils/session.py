@@ -14,7 +14,6 @@ from typing import Any
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is imported: it would write to standard error by itself
 
 import grpc
-import yandexcloud
 from google.rpc.status_pb2 import Status
 from yandex.cloud.quota.quota_pb2 import QuotaFailure
 
@@ -23,6 +22,7 @@ from .connection import OPTIONS
 from .declaration import Fail, Resource
 from .descriptors import home, methods, new
 from .errors import ApiFail, NoService, is_conflict, is_transient
+from .iam_token import sdk
 from .protobuf import dig
 
 OPERATIONS = "operation.OperationService"
@@ -63,7 +63,7 @@ class Session:
         self.credentials = auth.credentials(options)
         self.endpoint = auth.option(options, "endpoint") or auth.DEFAULT_ENDPOINT
         certificates = auth.root_certificates(options)
-        self.sdk = yandexcloud.SDK(endpoint=self.endpoint, root_certificates=certificates, **self.credentials.arguments)
+        self.sdk = sdk(self.endpoint, certificates, self.credentials.arguments)
         self.folder = auth.option(options, "folder")
         self.timeout = float(options.get("operation_timeout") or OPTIONS["operation_timeout"]["default"])
         self.patience = float(options.get("retry_time") or OPTIONS["retry_time"]["default"])
