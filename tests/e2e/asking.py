@@ -31,7 +31,7 @@ class Client(threading.Thread):
         self.port = next(f["listen"][1] for f in forwards if f["name"] == "api")
         self.body = (self.state / "example.json").read_bytes()
         self.key = api_key(self.state)
-        self.answered, self.failures = 0, list[str]()
+        self.answered, self.repeated, self.failures = 0, 0, list[str]()
         self.ended = threading.Event()
 
     def ask(self, key: str = "", authority: str = "") -> tuple[int, Any]:
@@ -46,10 +46,21 @@ class Client(threading.Thread):
         finally:
             connection.close()
 
+    def _ask_again(self) -> tuple[int, Any]:
+        """As an HTTP client does where a connection is closed without a byte of an answer (RFC 9110, 9.2.2): once more.
+
+        A server's worker that leaves closes connections that have brought no request yet.
+        """
+        try:
+            return self.ask()
+        except (http.client.RemoteDisconnected, ConnectionResetError, ssl.SSLEOFError):
+            self.repeated += 1
+            return self.ask()
+
     def run(self) -> None:
         while not self.ended.wait(self.pause):
             try:
-                status, body = self.ask()
+                status, body = self._ask_again()
             except (OSError, http.client.HTTPException, ValueError) as error:
                 self.failures.append(f"{time.strftime('%X')} {type(error).__name__}: {error}")
                 continue
