@@ -27,6 +27,7 @@ SANITY = (
     "action-plugin-docs", "compile", "empty-init", "ignores", "line-endings", "no-get-exception",
     "no-illegal-filenames", "no-smart-quotes", "replace-urlopen", "shebang", "use-argspec-type-path", "use-compat-six",
 )  # fmt: skip
+SIDE_BY_SIDE = ("-n", "3")  # on two cores: a test that waits lets another one work
 COUNTS = re.compile(r"(\d+) (passed|failed|error|errors|skipped)\b")
 
 
@@ -94,9 +95,9 @@ def suites() -> list[Suite]:
         Suite("docs", DOCS, counts=False),
         Suite("sanity", sanity(), counts=False, folder=COLLECTION),
         *(Suite(f"mypy-{app.name}", ("mypy",), counts=False, folder=app) for app in apps),
-        Suite("unit", (*PYTEST, "-n", "2", "tests/unit")),
-        Suite("contract", (*PYTEST, "-n", "2", "tests/contract/engine", "tests/contract/ansible")),
-        Suite("faults", (*PYTEST, "-n", "2", "tests/contract/faults"), fast=False),
+        Suite("unit", (*PYTEST, *SIDE_BY_SIDE, "tests/unit")),
+        Suite("contract", (*PYTEST, *SIDE_BY_SIDE, "tests/contract/engine", "tests/contract/ansible")),
+        Suite("faults", (*PYTEST, *SIDE_BY_SIDE, "tests/contract/faults"), fast=False),
         *(Suite(tests.parent.name, (*PYTEST, tests.name), False, folder=tests.parent) for tests in folders),
         Suite("ansible-lint", ("ansible-lint", "--offline", "-q"), counts=False),
         Suite("roles", (sys.executable, "tests/roles/run.py"), fast=False),

@@ -132,7 +132,8 @@ def test_the_log_is_json_without_secrets(host):
 
 def test_a_new_certificate_comes_without_a_restart_or_a_lost_request(host):
     before = host.check_output("systemctl show -p MainPID --value nginx")
-    load = f"sh -c 'for i in $(seq 30); do {CURL} -o /dev/null -w \"%{{http_code}}/%{{exitcode}}\\n\" {URL}/; done' > /tmp/load"
+    ask = f'{CURL} -o /dev/null -w "%{{http_code}}/%{{exitcode}}\\n" {URL}/'
+    load = f"sh -c 'for i in $(seq 30); do {ask}; done' > /tmp/load"
     host.check_output(f"{load} & sleep 0.2; systemctl reload nginx; wait")
     answers = host.file("/tmp/load").content_string.split()
     # A worker that leaves closes connections that have brought no request yet; clients repeat those (RFC 9113, 8.7).
