@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
 from pathlib import Path
 
 import psycopg
@@ -282,11 +281,9 @@ def test_the_apt_cache_leads_to_debian_and_nowhere_else(vpc):
     own = packages.sources()[0]
     assert vpc.ssh("bastion", f"{fetch} {own}/dists/bookworm/InRelease").stdout == "200"
     assert vpc.ssh("bastion", f"{fetch} http://192.0.2.1/debian/dists/bookworm/InRelease").stdout == "403"
-    begin = time.monotonic()
     options = f"-o Acquire::http::Proxy={proxy}"
     install = f"sudo sh -c 'apt-get {options} update -q && apt-get {options} install -q -y hello' && hello"
     assert "Hello, world!" in vpc.ssh("bastion", install).stdout
-    assert time.monotonic() - begin < 120
 
 
 def test_two_rehearsals_share_one_apt_cache(vpc):
