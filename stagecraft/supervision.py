@@ -19,7 +19,7 @@ from stagecraft.stages import ROOT, Refused
 RUN = "STAGECRAFT_RUN"  # the stage's folder, in every process of a run
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DONE = b"done"
-PATIENCE = 2.0  # seconds between asking and insisting
+PATIENCE = 10.0  # seconds between asking and insisting; a run gives its lease back meanwhile
 ROUNDS = 20
 LOOK_AGAIN = 0.1  # seconds; a process that is just becoming another program shows no environment for a moment
 

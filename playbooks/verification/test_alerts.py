@@ -63,8 +63,13 @@ def test_alertmanager_wants_a_login(stage, sent):
 
 
 def test_every_rule_can_be_evaluated(stage):
-    groups = ask(stage, "prometheus", "/api/v1/rules?type=alert")["data"]["groups"]
-    rules = {rule["name"]: (rule["health"], rule.get("lastError")) for group in groups for rule in group["rules"]}
+    deadline = time.monotonic() + 60
+    while True:  # a Prometheus that has just started does not know yet
+        groups = ask(stage, "prometheus", "/api/v1/rules?type=alert")["data"]["groups"]
+        rules = {rule["name"]: (rule["health"], rule.get("lastError")) for group in groups for rule in group["rules"]}
+        if ("unknown", None) not in rules.values() or time.monotonic() > deadline:
+            break
+        time.sleep(1)
     assert {name: said for name, said in rules.items() if said != ("ok", None)} == {}
     assert rules.keys() >= {
         "TargetDown", "ApiErrors", "ApiSlow", "DiskAlmostFull", "CertificateExpires", "ProbeFailed", "DatabaseDown",

@@ -89,11 +89,16 @@ def leave_with_parent(stream: Any, leave: Callable[[int], None] = os._exit) -> N
 
 
 def serve(listener: socket.socket, run: int) -> None:
-    """Answer requests, each on a connection of its own, as long as the process `run` exists; then end what they began."""
+    """Answer requests, each on a connection of its own, as long as the process `run` exists; then end what they began.
+
+    So it does where it is asked to end itself: who ends a whole run must not leave the run's lease behind.
+    """
+    asked = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: asked.set())
     listener.settimeout(LOOK)
     path, endings = listener.getsockname(), list[Callable[[], None]]()
     try:
-        while exists(run):
+        while exists(run) and not asked.is_set():
             try:
                 connection, _ = listener.accept()
             except TimeoutError:
