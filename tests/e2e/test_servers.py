@@ -239,7 +239,17 @@ def test_objects_and_keys_survive_a_killed_server(bucket):
     os.kill(processes.running(PLACE, "storage"), signal.SIGKILL)
     wait_for("the end of the server", lambda: not processes.running(PLACE, "storage"), 5)
     rehearsal("up", NAME)
-    assert bucket.call("get_object", Key="digits/1/model.onnx")["Body"].read() == b"two"
+    wait_for("the object", lambda: read(bucket, "digits/1/model.onnx") == b"two", 30)
+
+
+def read(bucket: Bucket, key: str) -> bytes | None:
+    """An object; None while a server that has just started does not know its volumes."""
+    try:
+        return bucket.call("get_object", Key=key)["Body"].read()
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "InternalError":
+            raise
+        return None
 
 
 def test_the_server_s_own_ports_are_closed_to_the_rehearsal(vpc):
