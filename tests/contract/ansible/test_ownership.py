@@ -16,6 +16,9 @@ class Said:
     def event(self, row):
         pass
 
+    def notice(self, text):
+        pass
+
 
 def apply(variables, stage, state="present", networks=None, prune=False):
     connection = {

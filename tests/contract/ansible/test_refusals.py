@@ -1,6 +1,10 @@
 """What can be wrong is said in one message, with what and where and what to do, and nothing is half done."""
 
-from ansible_runs import calls, contents, stack
+import threading
+import time
+from fnmatch import fnmatch
+
+from ansible_runs import calls, contents, stack, wait_until
 
 NETWORK = {"vpc_network": {"name": "main"}}
 SUBNET = {"vpc_subnet": {"name": "a", "network": "main", "zone": "ru-central1-a", "cidr": ["10.0.0.0/24"]}}
@@ -81,7 +85,6 @@ def test_what_the_cloud_refuses_stops_only_what_needs_it(play, cloud):
             }
         },
         {"vpc_subnet": {"name": "far", "network": "main", "zone": "ru-central1-z", "cidr": ["10.0.1.0/24"]}},
-        {"vpc_subnet": {"name": "lost", "network": "nowhere", "zone": "ru-central1-a", "cidr": ["10.0.2.0/24"]}},
     ]
     second = [
         {"vpc_subnet": {**SUBNET["vpc_subnet"], "zone": "ru-central1-b"}},
@@ -94,10 +97,9 @@ def test_what_the_cloud_refuses_stops_only_what_needs_it(play, cloud):
     assert "PERMISSION_DENIED" in rows["vpc_gateway egress"]["error"]
     assert "not tried" in rows["vpc_route_table r"]["error"]
     assert "ru-central1-z" in rows["vpc_subnet far"]["error"]
-    assert "vpc_network nowhere" in rows["vpc_subnet lost"]["error"]
     slow = rows["vpc_address slow"]["error"]
     assert "still going on after 3 s (operation " in slow and "run the same again" in slow
-    for item in ("vpc_gateway egress", "vpc_subnet far", "vpc_subnet lost", "vpc_address slow"):
+    for item in ("vpc_gateway egress", "vpc_subnet far", "vpc_address slow"):
         assert f"{item}: " in run.results[0]["msg"] and f"failed  {item}" in run.output
     frozen, overlap = run.results[1]["results"]
     assert "zone cannot be changed from 'ru-central1-a' to 'ru-central1-b'" in frozen["error"]
@@ -107,6 +109,59 @@ def test_what_the_cloud_refuses_stops_only_what_needs_it(play, cloud):
     gone, left = play(stack(mixed[:4], state="absent"), contents(fail_if_any=True)).results
     assert not gone["failed"], gone["msg"]
     assert not left["failed"], left["msg"]
+
+
+def test_a_reference_to_nothing_stops_everything_before_anything_is_made(play, cloud):
+    """The run, the check and the single module say the same."""
+    lost = {**SUBNET["vpc_subnet"], "network": "nowhere"}
+    old = {"vpc_network": {"name": "old"}}
+    before = len(cloud.journal.entries())
+    both, check, single = play(
+        stack([NETWORK, {"vpc_subnet": lost}]),
+        stack([NETWORK, {"vpc_subnet": lost}]) | {"check_mode": True},
+        {"stagecraft.platform.yc_vpc_subnet": lost},
+    ).results
+    nothing = "vpc_subnet a: network: there is no vpc_network nowhere"
+    todo = ": correct the name, declare it in the same list, or create it. Nothing was touched"
+    assert both["msg"] == check["msg"] == f"{nothing} (there are: main){todo}"
+    assert single["msg"] == f"{nothing}{todo}"
+    assert not any(result["changed"] for result in (both, check, single))
+    asked = {entry["method"].rpartition(".")[2] for entry in cloud.journal.entries()[before:] if entry["principal"]}
+    assert asked == {"List"}
+
+    made, pruned, gone = play(
+        stack([old], stage="partners"),
+        stack([{"vpc_subnet": {**lost, "network": "old"}}], stage="partners", prune=True),
+        stack([old], state="absent"),
+    ).results
+    assert made["changed"] and gone["changed"]
+    assert pruned["msg"] == "vpc_subnet a: network: prune deletes vpc_network old: declare it. Nothing was touched"
+
+
+def test_an_outage_is_shown_while_it_lasts(play, cloud):
+    """By the task that meets it: the one that takes the lease, and the stack."""
+    tasks = {
+        "iam.v1.ServiceAccountService.*": {"stagecraft.platform.yc_lease": {"ttl": "60s"}},
+        "vpc.v1.NetworkService.List": stack([NETWORK]),
+    }
+    for method, task in tasks.items():
+        cloud.faults.add(method, code="UNAVAILABLE", count=None)
+        noted = len(cloud.journal.entries())
+        clear = threading.Thread(target=clear_later, args=(cloud, method, noted))
+        clear.start()
+        run = play(task, stack([NETWORK], state="absent"))
+        clear.join()
+        assert not any(result["failed"] for result in run.results), run.output
+        lines = [line for line in run.output.splitlines() if line.startswith("  retrying ")]
+        assert len(lines) == 1 and f"  retrying {method.rpartition('.')[0]}." in lines[0], run.output
+        assert "(UNAVAILABLE), attempt " in lines[0]
+
+
+def clear_later(cloud, method, noted):
+    """End the outage when it has lasted for some seconds of the run that met it."""
+    wait_until(lambda: any(fnmatch(entry["method"], method) for entry in cloud.journal.entries()[noted:]), 60)
+    time.sleep(4)
+    cloud.faults.clear()
 
 
 def test_credentials_and_places_that_cannot_work(play, cloud, tmp_path):

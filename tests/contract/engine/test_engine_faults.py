@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 from pathlib import Path
 
 import pytest
+from ansible_collections.stagecraft.platform.plugins.module_utils import session
 from ansible_collections.stagecraft.platform.plugins.module_utils.declaration import Fail
 from ansible_collections.stagecraft.platform.plugins.module_utils.errors import ApiFail
 from engine_runs import Engine, case
@@ -100,6 +102,29 @@ def test_an_api_that_stays_away(engine):
         ApiFail, match=r"did not answer for 1 s: check the endpoint \(YC_ENDPOINT\).*run the same again"
     ):
         patient.apply(*NETWORK)
+
+
+def test_who_waits_is_told_what_is_tried_again(engine, nothing_left, monkeypatch):
+    """A line now and then for all that is under way, and nothing where the API comes back at once."""
+    monkeypatch.setattr(session, "UNSAID", 0.5)
+    monkeypatch.setattr(session, "BETWEEN_NOTICES", 1)
+    told: list[str] = []
+    declared = [{"vpc_network": {"name": f"network-{n}"}} for n in range(8)]
+    nothing_left += declared
+    waiting = Engine.at(engine.cloud, retry_time=20)
+    waiting.session.notice = told.append
+    engine.cloud.faults.add("vpc.v1.NetworkService.Create", code="UNAVAILABLE", count=1)
+    waiting.build(declared[:1])
+    assert told == []
+    engine.cloud.faults.add("vpc.v1.NetworkService.List", code="UNAVAILABLE", count=None)
+    threading.Timer(3, engine.cloud.faults.clear).start()
+    waiting.build(declared)
+    said = [re.fullmatch(r"retrying (\S+) \((\w+)\), attempt (\d+), for up to (\d+) s", line).groups() for line in told]
+    assert {(call, code) for call, code, _, _ in said} == {("vpc.v1.NetworkService.List", "UNAVAILABLE")}
+    assert 2 <= len(said) <= 4, told
+    assert all(int(attempt) > 2 for _, _, attempt, _ in said)
+    left = [int(seconds) for *_, seconds in said]
+    assert 20 > left[0] > left[-1] >= 16
 
 
 def test_an_api_that_is_down(cloud):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import re
 import threading
 from pathlib import Path
 
@@ -48,13 +49,98 @@ def test_declarations_that_cannot_be_right(engine, declared, says):
     assert says in str(error.value)
 
 
-def test_a_name_that_nothing_has(engine):
-    (result,) = engine.stack([{"vpc_subnet": SUBNET}])
-    assert result["error"].startswith(
-        "vpc_subnet a: network: there is no vpc_network main: declare it in the same list"
-    )
-    (planned,) = engine.stack([{"vpc_subnet": SUBNET}], check=True)
+# ---- references ----
+CREATE = "correct the name, declare it in the same list, or create it"
+LINE = rf"- (\S+ \S+: \S+): there is no (\S+ \S+)(?: \((.*?)\))?: {CREATE}"
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_name_that_nothing_has(engine, check):
+    """All of them in one message, before anything is made; what is near is found in the list and in the cloud."""
+    there = [
+        {"vpc_network": {"name": "main"}},
+        {"vpc_network": {"name": "other"}},
+        {"iam_service_account": {"name": "robot"}},
+    ]
+    engine.build(there)
+    machine = {
+        "name": "m",
+        "image": "debain-13",
+        "zone": "ru-central1-a",
+        "cores": 2,
+        "memory": "2GB",
+        "disk_size": "10GB",
+    }
+    declared = [
+        {"vpc_gateway": {"name": "egress"}},
+        {"vpc_security_group": {"name": "elsewhere", "network": "main"}},
+        {"vpc_subnet": {**SUBNET, "network": "mian"}},
+        {"iam_folder_binding": {"service_account": "robot-2", "role": "viewer"}},
+        {"compute_instance": {**machine, "network_interfaces": [{"subnet": "b", "security_groups": ["elsewere"]}]}},
+        {"postgresql_user": {"cluster": "pg", "name": "app", "password_secret": {"secret": "database", "key": "a"}}},
+        {"postgresql_database": {"cluster": "pg", "name": "data", "owner": "ap"}},
+    ]
+    before = len(engine.calls())
+    try:
+        with pytest.raises(Fail) as error:
+            engine.stack(declared, check=check)
+        assert len(engine.calls()) == before
+        first, *said = str(error.value).splitlines()
+        assert first == "8 things are wrong in the declarations; nothing was touched:"
+        assert [re.fullmatch(LINE, line).groups() for line in said] == [
+            ("vpc_subnet a: network", "vpc_network mian", "did you mean main?"),
+            (
+                "iam_folder_binding robot-2/viewer: service_account",
+                "iam_service_account robot-2",
+                "did you mean robot?",
+            ),
+            ("compute_instance m: image", "compute_image debain-13", "did you mean debian-13?"),
+            ("compute_instance m: network_interfaces.subnet", "vpc_subnet b", "there are: a"),
+            (
+                "compute_instance m: network_interfaces.security_groups",
+                "vpc_security_group elsewere",
+                "did you mean elsewhere?",
+            ),
+            ("postgresql_user pg/app: cluster", "postgresql_cluster pg", None),
+            ("postgresql_user pg/app: password_secret.secret", "lockbox_secret database", None),
+            ("postgresql_database pg/data: cluster", "postgresql_cluster pg", None),
+        ]
+    finally:
+        engine.demolish(there)
+
+
+def test_one_name_that_nothing_has(engine):
+    with pytest.raises(Fail) as error:
+        engine.stack([{"vpc_subnet": SUBNET}])
+    assert str(error.value) == f"vpc_subnet a: network: there is no vpc_network main: {CREATE}. Nothing was touched"
+    with pytest.raises(Fail, match="^vpc_subnet a: network: there is no vpc_network main: "):
+        engine.apply("vpc_subnet", SUBNET)
+    planned = engine.apply("vpc_subnet", SUBNET, check=True)
     assert planned["changed"] and planned["missing"] == ["vpc_network main"]
+
+
+def test_what_is_in_the_cloud_is_asked_for_once_and_may_be_named_by_its_id(engine):
+    there = [{"vpc_network": {"name": "main"}}]
+    engine.build(there)
+    ident = engine.apply("vpc_network", {"name": "main"}, state="info")["network"]["id"]
+    by_id = {"vpc_subnet": {**SUBNET, "name": "b", "network": ident, "cidr": ["10.10.2.0/24"]}}
+    declared = [{"vpc_subnet": SUBNET}, {"vpc_subnet": {**SUBNET, "name": "c", "cidr": ["10.10.3.0/24"]}}]
+    fresh = Engine.at(engine.cloud)
+    try:
+        before = len(asked(engine, "NetworkService.List"))
+        fresh.build(declared)
+        assert len(asked(engine, "NetworkService.List")) == before + 1
+        engine.build([by_id])
+        engine.build([{"vpc_subnet": {**by_id["vpc_subnet"], "network": "main"}}])
+        assert not any(r["changed"] for r in engine.stack([by_id]))
+        with pytest.raises(Fail, match=f"there is no vpc_network {ident[:-1]}. "):
+            engine.stack([{"vpc_subnet": {**SUBNET, "network": ident[:-1] + ("0" if ident[-1] != "0" else "1")}}])
+    finally:
+        engine.demolish([*declared, by_id, *there])
+
+
+def asked(engine: Engine, ending: str) -> list[dict]:
+    return [entry for entry in engine.cloud.journal.entries() if entry["method"].endswith(ending)]
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,9 @@ class Session(SimpleNamespace):
         backend.keys = keys
         return backend.id if backend.find() is not None else None
 
+    def names(self, target: Resource, keys: dict) -> list[str]:
+        return [dict(place)["name"] for api, *place in self.things if api == target.api]
+
     def secret(self, secret_id: str, key: str) -> str:
         return self.secrets[secret_id, key]
 

@@ -8,6 +8,7 @@ from ansible_collections.stagecraft.platform.plugins.module_utils.resource impor
 from ansible_collections.stagecraft.platform.plugins.module_utils.stack import stack
 from fake_cloud import NAME, PLACE, THING, Fake, Session
 
+CREATE = "correct the name, declare it in the same list, or create it"
 LINKS = [Resource(f"fake.v1.Link{n}", Fake, fields=(NAME,)) for n in range(3)]
 
 
@@ -72,4 +73,39 @@ def test_what_failed_is_named_by_what_was_not_tried():
 def test_what_is_declared_is_not_missing_in_check_mode():
     results = stack([item(THING, "a", place="here"), item(PLACE, "here")], Session(), check=True)
     assert [r["missing"] for r in results] == [[], []]
-    assert stack([item(THING, "a", place="here")], Session(), check=True)[0]["missing"] == ["fake_place here"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_names_nothing_is_refused_before_anything_is_done(check):
+    session = Session()
+    items = [item(PLACE, "here"), item(THING, "a", place="hear"), item(THING, "b", place="here", friends=["there"])]
+    with pytest.raises(Fail) as error:
+        stack(items, session, check)
+    assert str(error.value).splitlines() == [
+        "2 things are wrong in the declarations; nothing was touched:",
+        f"- fake_thing a: place: there is no fake_place hear (did you mean here?): {CREATE}",
+        f"- fake_thing b: friends: there is no fake_place there (did you mean here?): {CREATE}",
+    ]
+    assert session.asked == []
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        (item(PLACE, "here", "absent"), "the same list deletes fake_place here: declare it present"),
+        (item(PLACE, "new", renamed_from="here"), "the same list renames fake_place here: say new"),
+    ],
+)
+def test_what_the_same_list_takes_away_cannot_be_referred_to(other, says):
+    session = Session()
+    stack([item(PLACE, "here")], session)
+    session.asked.clear()
+    with pytest.raises(Fail, match=f"^fake_thing a: place: {says}. Nothing was touched$"):
+        stack([item(THING, "a", place="here"), other], session)
+    assert session.asked == []
+
+
+def test_what_is_looked_at_or_deleted_may_refer_to_nothing():
+    session = Session()
+    results = stack([item(THING, n, state, place="gone") for n, state in (("a", "absent"), ("b", "info"))], session)
+    assert [(r["exists"], r.get("error")) for r in results] == [(False, None)] * 2

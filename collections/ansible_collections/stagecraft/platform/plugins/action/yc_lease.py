@@ -14,6 +14,7 @@ from ansible_collections.stagecraft.platform.plugins.module_utils.values import 
 from ansible_collections.stagecraft.platform.plugins.plugin_utils.cloud_action import CloudAction
 from ansible_collections.stagecraft.platform.plugins.plugin_utils.cloud_process import CloudError, run
 from ansible_collections.stagecraft.platform.plugins.plugin_utils.connection import connection
+from ansible_collections.stagecraft.platform.plugins.plugin_utils.progress import hearing
 from ansible_collections.stagecraft.platform.plugins.plugin_utils.run_agent import ask_agent
 
 
@@ -33,7 +34,7 @@ class ActionModule(CloudAction):
         except Fail as error:
             raise CloudError(str(error)) from None
         request = {"connection": connection(options), "state": options["state"], "holder": told(who), **times}
-        return {"changed": False, "holder": who, **ask_agent("lease", request, lasting=True)}
+        return {"changed": False, "holder": who, **ask_agent("lease", request, hearing(), lasting=True)}
 
 
 def holder(folder):

@@ -52,6 +52,7 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.stagecraft.platform.plugins.plugin_utils.cloud_process import CloudError
 from ansible_collections.stagecraft.platform.plugins.plugin_utils.connection import connection
+from ansible_collections.stagecraft.platform.plugins.plugin_utils.progress import hearing
 from ansible_collections.stagecraft.platform.plugins.plugin_utils.run_agent import ask_agent
 
 
@@ -65,7 +66,7 @@ class LookupModule(LookupBase):
         request = {"connection": connection(self.get_options()), "secret": secret, "on_missing": on_missing}
         request["fresh"] = self.get_option("fresh")
         try:
-            entries = ask_agent("secret", request)
+            entries = ask_agent("secret", request, hearing())
         except CloudError as error:
             raise AnsibleLookupError(f"secret {secret}: {error}") from None
         if entries is None or key is None:

@@ -11,6 +11,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from . import connection
 from .declaration import Fail
 from .options import argument_spec, relations, strangers
+from .references import refuse_unknown
 
 try:
     from .resource import apply
@@ -41,6 +42,8 @@ def run(resource: Any) -> None:
     module = Module(spec, supports_check_mode=True, **relations(backend))
     try:
         session = Session.from_options(module.params)
+        if not module.check_mode:  # there, a placeholder stands for what a task before this one would have made
+            refuse_unknown([(resource, module.params)], session)
         result = apply(resource, module.params, session, module.check_mode)
     except Fail as error:
         module.fail_json(msg=str(error))

@@ -124,12 +124,16 @@ def read_all(
         seen[same] = place
         secrets |= hidden
         items.append((resource, params))
-    wrong += still_declared(items, seen, session)
+    refuse(wrong + still_declared(items, seen, session))
+    return items, secrets
+
+
+def refuse(wrong: list[str]) -> None:
+    """Raises Fail where something is wrong in the declarations, with all of it in one message."""
     if len(wrong) > 1:
         raise Fail("\n- ".join([f"{len(wrong)} things are wrong in the declarations; nothing was touched:", *wrong]))
     if wrong:
-        raise Fail(wrong[0])
-    return items, secrets
+        raise Fail(f"{wrong[0]}. Nothing was touched")
 
 
 def still_declared(items: list, seen: dict[tuple, str], session: Any) -> list[str]:

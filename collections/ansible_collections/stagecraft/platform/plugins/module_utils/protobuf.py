@@ -150,6 +150,14 @@ def bind_children(field: Field, f: FieldDescriptor, where: dict[str, Any]) -> di
     return {s.name: bind(s, message, down["update"], down["read"], nested=True) for s in subs}
 
 
+def alternatives(bound: dict[str, Bound]) -> None:
+    """Options that mean the same field of the API exclude each other."""
+    for n, b in bound.items():
+        path = b.field.path or n
+        if sum((other.field.path or name) == path for name, other in bound.items()) > 1:
+            b.choice = (f"path {path}", n)
+
+
 def kind_of(field: Field, f: FieldDescriptor) -> str:
     message = f.message_type
     if field.on is not None or (message and not message.fields):

@@ -8,6 +8,7 @@ from typing import Any
 
 from .declaration import SELF, Fail, Field, Ref, Resource, Unknown, has_secret, references
 from .options import label
+from .references import nothing
 from .values import plain, same, show, without_secrets
 
 __all__ = ["SELF", "Fail", "Field", "Ref", "Resource", "Unknown", "apply"]
@@ -120,9 +121,7 @@ class Run:
         got = self.session.resolve(target, {**scope, "name": name}, f.take)
         if got is None:
             if not self.check and self.state == "present":
-                raise Fail(
-                    f"{f.name}: there is no {target.kind} {name}: declare it in the same list, or create it first"
-                )
+                raise Fail(f"{f.name}: {nothing(target, name)}")
             self.missing.add(f"{target.kind} {name}")
             got = Unknown(f"{target.kind} {name}")
         if not isinstance(got, list):

@@ -8,7 +8,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is imported: it would write to standard error by itself
@@ -28,6 +28,8 @@ from .protobuf import dig
 OPERATIONS = "operation.OperationService"
 PAYLOADS, SECRETS = "lockbox.v1.PayloadService", "lockbox.v1.SecretService"
 ONE_CALL = 30  # seconds that one call may take; what takes longer answers with an operation
+UNSAID = 2  # seconds for which a call is tried again before anybody is told
+BETWEEN_NOTICES = 10  # seconds
 CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
@@ -72,6 +74,10 @@ class Session:
         self._known: dict[tuple, tuple[str, Any]] = {}
         self._stubs: dict[str, Any] = {}
         self._lock = threading.Lock()
+        self.notice: Callable[[str], None] | None = (
+            None  # takes a line about what is tried again, where somebody sees it
+        )
+        self._next_notice, self._notices = 0.0, threading.Lock()
 
     @classmethod
     def from_options(cls, options: dict[str, Any] | None = None) -> Session:
@@ -100,7 +106,7 @@ class Session:
         reads = method.startswith(("Get", "List"))
         key = () if reads else (("idempotency-key", str(uuid.uuid4())),)  # of all tries of this call, and of no other
         started, error = time.monotonic(), None
-        for _ in pauses(self.timeout):
+        for attempt, _ in enumerate(pauses(self.timeout), 1):
             try:
                 return getattr(self.stub(service), method)(request, metadata=key, timeout=ONE_CALL)
             except grpc.RpcError as refused:
@@ -109,12 +115,25 @@ class Session:
             if error.code() is grpc.StatusCode.NOT_FOUND and method.startswith("Get"):
                 return None
             if is_conflict(details):  # another operation of the same cluster: wait for that as for our own
+                self.tell(f"{service}.{method} (another operation is going on)", attempt + 1, started, self.timeout)
                 continue
             quotas = violations(details_of(error))
             if not is_transient(error.code().name, details, quotas) or time.monotonic() - started > self.patience:
                 break
+            self.tell(f"{service}.{method} ({error.code().name})", attempt + 1, started, self.patience)
         name, said = error.code().name, error.details() or ""
         raise self.failure(f"{service}.{method}", name, said, violations(details_of(error)))
+
+    def tell(self, what: str, attempt: int, started: float, limit: float) -> None:
+        """Say what is tried again. All threads together say one line at a time, else they would all say the same."""
+        now = time.monotonic()
+        if self.notice is None or now - started < UNSAID:
+            return
+        with self._notices:
+            if now < self._next_notice:
+                return
+            self._next_notice = now + BETWEEN_NOTICES
+        self.notice(f"retrying {what}, attempt {attempt}, for up to {max(started + limit - now, 0):.0f} s")
 
     def failure(self, call: str, code: str, details: str, quotas: list[Any]) -> ApiFail:
         """An error of the API, with what to do about it."""
@@ -156,20 +175,29 @@ class Session:
         return resource.backend(self, resource, {}).bound
 
     def resolve(self, target: Resource, keys: dict[str, str], take: Any = "") -> Any:
-        """The id of what keys name, or the value that `take` says; None where there is no such thing."""
-        if target.parent is not None and target.parent.name == "folder":
-            keys = {"folder": self.need_folder(), **keys}
-        slot = (target.api, *sorted(keys.items()))
+        """The id of what keys name, by its name or its id, or the value that `take` says; None where there is no such
+        thing."""
+        backend = self.at(target, keys)
+        slot = (target.api, *sorted(backend.keys.items()))
         if slot not in self._known:
-            backend = target.backend(self, target, {})
-            backend.keys = keys
-            if backend.find() is None:
+            if backend.find() is None and backend.find_by_id(keys["name"]) is None:
                 return None
             self._known[slot] = backend.id, backend.raw
         ident, message = self._known[slot]
         if callable(take):
             return take(self, message)
         return dig(message, take) if take else ident
+
+    def names(self, target: Resource, keys: dict[str, str]) -> list[str]:
+        """What resources of a kind are called; keys say where."""
+        return self.at(target, keys).names()
+
+    def at(self, target: Resource, keys: dict[str, str]) -> Any:
+        """A backend for what keys name; nothing is asked yet."""
+        backend = target.backend(self, target, {})
+        in_folder = target.parent is not None and target.parent.name == "folder"
+        backend.keys = {"folder": self.need_folder(), **keys} if in_folder else keys
+        return backend
 
     def need_folder(self) -> str:
         if not self.folder:

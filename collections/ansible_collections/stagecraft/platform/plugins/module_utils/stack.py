@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .declaration import SELF, Fail, Resource, references
-from .options import label
+from .references import Item, called, identity, referred, refuse_unknown
 from .resource import apply
-
-Item = tuple[Resource, dict]
 
 
 @dataclass
@@ -34,13 +32,16 @@ def stack(
     check: bool = False,
     workers: int = 16,
     progress: Callable[[dict], None] | None = None,
+    leaving: dict[tuple, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Apply [(resource, params)] concurrently, each as soon as what comes before it is done.
 
     Returns for each item `item` (what it is called), `seconds`, and what `apply` returns, or `error`. `progress` is
-    called with that, in this thread, as each item is finished. Raises Fail where references form a circle.
+    called with that, in this thread, as each item is finished. Raises Fail, before anything is changed, where references
+    form a circle or name what is neither declared nor there, or what is `leaving` (see `refuse_unknown`).
     """
     jobs = arrange(items, session, check)
+    refuse_unknown(items, session, leaving, workers)
     results, running = {}, {}
     sorter = graphlib.TopologicalSorter({n: job.before for n, job in enumerate(jobs)})
     sorter.prepare()
@@ -107,30 +108,7 @@ def merge(first: dict | None, second: dict) -> dict:
     return both
 
 
-def called(item: Item, session: Any) -> str:
-    resource, params = item
-    return label(resource, params, [n for n, b in session.bound(resource).items() if b.field.key])
-
-
 # ---- order ----
-def identity(resource: Resource, params: dict, session: Any) -> tuple:
-    """What tells one declaration from another: its kind and keys, the folder's default filled in."""
-    keys = {n: params.get(n) for n, b in session.bound(resource).items() if b.field.key}
-    if "folder" in keys:
-        keys["folder"] = keys["folder"] or session.folder
-    return (resource.api, *sorted((n, str(v)) for n, v in keys.items()))
-
-
-def referred(target: Resource, name: str, params: dict, session: Any) -> tuple:
-    """The identity of what a reference names: in the same folder, or in the same cluster as who refers to it."""
-    keys = {"name": name}
-    if target.parent is not None:
-        keys[target.parent.name] = params.get(target.parent.name) or (
-            session.folder if target.parent.name == "folder" else None
-        )
-    return (target.api, *sorted((n, str(v)) for n, v in keys.items()))
-
-
 def arrange(items: list[Item], session: Any, check: bool) -> list[Job]:
     """The jobs with their order: what an item refers to comes before it; when deleting, after it."""
     jobs = [Job(i, params) for i, (_, params) in enumerate(items)]

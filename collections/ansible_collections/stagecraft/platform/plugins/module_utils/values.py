@@ -10,14 +10,19 @@ from typing import Any
 from .declaration import Bound, Fail, Field
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+SHOWN = 50  # names in one message
 HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 Resolve = Callable[[Field, str], Any]
 
 
 def nearest(word: str, known: Any) -> str:
-    """' (did you mean x?)', or the list of what there is where nothing is near."""
+    """' (did you mean x?)', or the list of what there is where nothing is near; nothing where there is nothing."""
     close = difflib.get_close_matches(word, list(known), 1, 0.5)
-    return f" (did you mean {close[0]}?)" if close else f" (there are: {', '.join(sorted(known))})"
+    if close or not known:
+        return f" (did you mean {close[0]}?)" if close else ""
+    names = sorted(known)
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f" (there are: {', '.join(names[:SHOWN])}{more})"
 
 
 def spelled(choices: dict[str, str], value: Any) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from . import declaration
 from .declaration import SELF, Bound, Fail, Field, Ref
 from .descriptors import methods, new
-from .protobuf import bind, chain, dig, get, put, tidy
+from .protobuf import alternatives, bind, chain, dig, get, put, tidy
 from .session import Session, pauses
 from .values import same
 
@@ -17,6 +18,7 @@ __all__ = ["FOLDER", "SECRET", "SELF", "Fail", "Field", "Ref", "Resource", "Sess
 
 BUSY = {"CREATING", "PROVISIONING", "STARTING", "STOPPING", "RESTARTING", "UPDATING", "DELETING"}
 SETTLING = 5  # seconds for which Get and List may not show something new
+ID = re.compile(r"[a-z][a-z0-9]{19}")
 COMMON = ("name", "description", "labels", "deletion_protection")  # every resource that has them has them the same way
 BOUNDS: dict[tuple, dict[str, Bound]] = {}  # what `bind` found, by resource and what its paths depend on
 FOLDER = Field("folder", "ID of the folder.", path="folder_id", key=True, env="YC_FOLDER_ID")
@@ -107,11 +109,25 @@ class Yandex:
 
     def find_by_name(self) -> Any:
         """Only an id will do for Get: look the name up, by filter where the API has one."""
-        request, name = self.request("List"), self.keys["name"]
-        known = {f.name: getattr(request, f.name) for f, _ in request.ListFields()}
-        if "filter" in request.DESCRIPTOR.fields_by_name:
-            known["filter"] = f'name="{name}"'
-        return next((r for r in self.session.pages(self.service, **known) if r.name == name), None)
+        name = self.keys["name"]
+        known = {"filter": f'name="{name}"'} if "filter" in self.methods["List"].input_type.fields_by_name else {}
+        return next((r for r in self.rows_of_kind(**known) if r.name == name), None)
+
+    def rows_of_kind(self, **more: Any) -> Iterator[Any]:
+        """What List answers where the keys say."""
+        request = self.request("List", **more)
+        return self.session.pages(self.service, **{f.name: getattr(request, f.name) for f, _ in request.ListFields()})
+
+    def names(self) -> list[str]:
+        """The names of all of its kind, where the keys say."""
+        return [row.name for row in self.rows_of_kind()]
+
+    def find_by_id(self, ident: str) -> dict | None:
+        """As `find`, of what is named by its id."""
+        if not (ID.fullmatch(ident) and self.resource.id_field in self.methods["Get"].input_type.fields_by_name):
+            return None
+        self.id = ident
+        return self.look()
 
     def look(self, row: Any = None) -> dict | None:
         """Read it, and wait while it is being changed by somebody else."""
@@ -254,14 +270,6 @@ def masks(bound: Bound, want: Any, have: Any) -> list[str]:
         return [path]
     changed = [n for n, v in want.items() if not same(bound.children[n], v, have.get(n))]
     return [f"{path}." + ".".join(f.name for f in bound.children[n].where["update"]) for n in changed]
-
-
-def alternatives(bound: dict[str, Bound]) -> None:
-    """Options that mean the same field of the API exclude each other."""
-    for n, b in bound.items():
-        path = b.field.path or n
-        if sum((other.field.path or name) == path for name, other in bound.items()) > 1:
-            b.choice = (f"path {path}", n)
 
 
 def secret_options(bound: dict[str, Bound]) -> dict[str, Bound]:

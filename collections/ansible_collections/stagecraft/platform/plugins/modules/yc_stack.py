@@ -10,7 +10,9 @@ description:
   - Brings all declared resources to their state in one process, independent ones at the same time, each after what it
     refers to (before it, when deleting).
   - Every declaration is checked before the first call, and everything that is wrong is said at once.
-  - Each resource is shown as it is done. One that fails does not stop those that do not need it; the task fails then, and
+  - A reference names something in the same list, or something in the folder by its name or its ID. All references are
+    resolved before anything is changed, in check mode too; those to nothing are said at once, each with the nearest name.
+  - Each resource is shown as it is done, and while the API does not answer, what is tried again. One that fails does not stop those that do not need it; the task fails then, and
     the same run again goes on from there.
   - Declarations, which may hold secrets, reach the process by its standard input, never its arguments; no secret is in
     the result, the diff or any log.

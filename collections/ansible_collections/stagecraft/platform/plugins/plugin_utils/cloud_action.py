@@ -12,6 +12,7 @@ from ansible.utils.display import Display
 from ..module_utils.connection import argument_spec
 from .cloud_process import CloudError, ask
 from .connection import connection
+from .progress import Hear, hearing
 from .run_agent import still_ours
 
 display = Display()
@@ -50,5 +51,5 @@ class CloudAction(ActionBase):
             raise AnsibleActionFail("; ".join(checked.error_messages))
         return checked.validated_parameters
 
-    def _ask(self, job: str, request: dict[str, Any], on_event: Any = None) -> Any:
-        return ask(job, request, on_event)
+    def _ask(self, job: str, request: dict[str, Any], on_event: Hear | None = None) -> Any:
+        return ask(job, request, hearing(on_event))

@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +37,35 @@ def ask(job: str, request: dict[str, Any], on_event: Callable[[dict[str, Any]], 
     with tempfile.TemporaryFile() as words, start(words) as child:
         try:
             _send(child, {"job": job, "request": request, "run": run()})
-            for line in child.stdout or ():
-                message = json.loads(line)
-                if "event" in message:
-                    if on_event:
-                        on_event(message["event"])
-                elif "error" in message:
-                    raise CloudError(message["error"], message.get("details"))
-                else:
-                    return message["answer"]
+            message = last_message(child.stdout or (), on_event)
+            if message is not None:
+                return answer_in(message)
             code = child.wait()
             words.seek(0)
             last = (words.read().decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
             raise CloudError(f"the process that talks to the cloud ended with code {code}: {last}")
         finally:
             child.kill()
+
+
+def last_message(
+    lines: Iterable[str | bytes], on_event: Callable[[dict[str, Any]], None] | None
+) -> dict[str, Any] | None:
+    """What a job ends with: an answer or an error. `on_event` gets what comes before; None where it ended without."""
+    for line in lines:
+        message: dict[str, Any] = json.loads(line)
+        if "event" not in message:
+            return message
+        if on_event:
+            on_event(message["event"])
+    return None
+
+
+def answer_in(message: dict[str, Any]) -> Any:
+    """The answer. Raises CloudError where it is an error."""
+    if "error" in message:
+        raise CloudError(message["error"], message.get("details"))
+    return message["answer"]
 
 
 def run() -> int:

@@ -43,6 +43,10 @@ class Answers:
     def event(self, event: dict[str, Any]) -> None:
         self._write({"event": event})
 
+    def notice(self, text: str) -> None:
+        """A line for the person who waits."""
+        self._write({"event": {"notice": text}})
+
     def finish(self, answer: Any) -> None:
         self._write({"answer": answer})
 

@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
+from ansible.utils.display import Display
+
+Hear = Callable[[dict[str, Any]], None]
+display = Display()
+
 WOULD = {"created": "to create", "deleted": "to delete", "updated": "to update"}
+
+
+def hearing(on_event: Hear | None = None) -> Hear:
+    """Shows what a job says while it waits for the cloud; the other events go on to `on_event`."""
+
+    def hear(event: dict[str, Any]) -> None:
+        if "notice" in event:
+            display.display(f"  {event['notice']}", color="yellow")
+        elif on_event:
+            on_event(event)
+
+    return hear
 
 
 def verb(row: dict[str, Any]) -> str:

@@ -14,15 +14,22 @@ import socket
 import stat
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .cloud_process import CloudError, ask, command, environment, run
+from .cloud_process import CloudError, answer_in, ask, command, environment, last_message, run
 
 LONGEST = 100  # bytes of a socket's path
 
 
-def ask_agent(job: str, request: dict[str, Any], *, lasting: bool = False) -> Any:
+def ask_agent(
+    job: str,
+    request: dict[str, Any],
+    on_event: Callable[[dict[str, Any]], None] | None = None,
+    *,
+    lasting: bool = False,
+) -> Any:
     """As `cloud_process.ask`, through the run's agent, which is started by whoever asks first.
 
     `lasting` says that what the job begins has to outlast the call.
@@ -31,19 +38,16 @@ def ask_agent(job: str, request: dict[str, Any], *, lasting: bool = False) -> An
     if len(os.fsencode(path)) > LONGEST:
         if lasting:
             raise CloudError(f"{path} is too long a name for a socket: set TMPDIR to a folder with a shorter one")
-        return ask(job, request)  # slower, and right
+        return ask(job, request, on_event)  # slower, and right
     with connected(path) as connection, connection.makefile("rw") as stream:
         stream.write(json.dumps({"job": job, "request": request}, default=str) + "\n")
         stream.flush()
-        line = stream.readline()
-    if not line:
+        message = last_message(stream, on_event)
+    if message is None:
         raise CloudError(
             "the process that keeps this run's secrets and its lease ended unexpectedly: run the same again"
         )
-    message = json.loads(line)
-    if "error" in message:
-        raise CloudError(message["error"], message.get("details"))
-    return message["answer"]
+    return answer_in(message)
 
 
 def still_ours(connection: dict[str, Any]) -> None:

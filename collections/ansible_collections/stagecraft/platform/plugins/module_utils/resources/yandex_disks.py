@@ -18,6 +18,9 @@ class Family(Yandex):
         self.id = self.raw.id if self.raw else ""
         return {} if self.raw else None
 
+    def names(self) -> list[str]:
+        return sorted({row.family for row in self.rows_of_kind(folder_id=PUBLIC_IMAGES) if row.family})
+
 
 class Disks(Yandex):
     """A disk grows while it is in use, and never shrinks."""

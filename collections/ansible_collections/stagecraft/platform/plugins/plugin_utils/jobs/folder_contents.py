@@ -30,6 +30,7 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     """
     answers.hide(hidden(request["connection"]))
     session = Session.from_options(request["connection"])
+    session.notice = answers.notice
     session.need_folder()
     own = session.credentials.arguments.get("service_account_key", {}).get("service_account_id")
     keep = {*request["keep"], own}

@@ -30,6 +30,7 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     answers.hide(hidden(request["connection"]))
     matches, known = matcher(request.get("filters") or {}), request["known"]
     session = Session.from_options(request["connection"])
+    session.notice = answers.notice
     machines = sorted((i for i in every_instance(session) if matches(i)), key=lambda i: i.name)
     deadline = time.monotonic() + request["timeout"]
     ready = [i for i in machines if i.id in known or Instance.Status.Name(i.status) in COMING]

@@ -28,6 +28,7 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     """
     answers.hide(hidden(request["connection"]))
     session = Session.from_options(request["connection"] | {"stage_labels": request["labels"]})
+    session.notice = answers.notice
     declared = request["keys"]
     check(declared, request["rotate"])
     there = stored(session, declared)

@@ -66,7 +66,9 @@ def take(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     kept = _kept.get(session.need_folder())
     if kept is None or kept.lost:
         lease = Lease(session, request["holder"], request["ttl"])
+        session.notice = answers.notice
         lease.take(request["wait"])
+        session.notice = None  # what is renewed later has nobody to tell
         if not _kept:
             answers.at_end(run_is_over)
         kept = _kept[lease.folder] = Kept(lease)

@@ -25,6 +25,7 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, str] | None:
         if place not in _sessions:
             _sessions[place] = Session.from_options(request["connection"])
         session = _sessions[place]
+        session.notice = answers.notice  # of this request, for as long as the lock is held
         if request["fresh"] or (place, name) not in _found:
             entries = read(session, name)
             if entries is None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ...module_utils.declaration import Fail
 from ...module_utils.options import read_all
+from ...module_utils.references import referred
 from ...module_utils.resources import ALL
 from ...module_utils.services import SERVICES
 from ...module_utils.session import Session
@@ -25,6 +26,7 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     labels = {k: v for k, v in ((STAGE, request["stage"]), (APP, request["app"])) if v}
     keeps = {"stage_labels": labels, "applied_secrets": request.get("applied_secrets")}
     session = Session.from_options(request["connection"] | keeps)
+    session.notice = answers.notice
     written = placed(request["resources"])
     items, secrets = read_all([e for _, e in written], ALL, session, request["state"], [place for place, _ in written])
     answers.hide(str(secret) for secret in secrets)
@@ -32,12 +34,14 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     declared = {(resource.kind, params.get(name)) for resource, params in items for name in names}
     there, _ = resources(session, DECLARED & SERVICES.keys()) if request["stage"] else ([], {})
     refuse_another_stage(session, request["stage"], there)
-    results = stack(items, session, request["check"], request["workers"], answers.event)
+    extra = undeclared(request["stage"], declared, there)
+    leaving = departures(extra, session) if request["prune"] else {}
+    results = stack(items, session, request["check"], request["workers"], answers.event, leaving)
     failed = any("error" in row for row in results)
-    extra = undeclared(request["stage"], declared, there) if not failed else []
     if request["prune"] and not failed:
         results += prune(extra, session, request, answers)
-    answer = {"results": results, "undeclared": extra, "checked_undeclared": bool(request["stage"]) and not failed}
+    checked = bool(request["stage"]) and not failed
+    answer = {"results": results, "undeclared": [] if failed else extra, "checked_undeclared": checked}
     return answer if session.applied_secrets is None else answer | record(results)
 
 
@@ -96,6 +100,16 @@ def undeclared(stage: str, declared: set[tuple[str, Any]], there: list[dict[str,
         for row in sorted(there, key=lambda row: (row["kind"], row["name"]))
         if row["labels"].get(STAGE) == stage and (row["kind"], row["name"]) not in declared
     ]
+
+
+def departures(extra: list[dict[str, str]], session: Session) -> dict[tuple, str]:
+    """What pruning deletes, as `refuse_unknown` wants it."""
+    return {
+        referred(resource, row["name"], {}, session): f"prune deletes {row['kind']} {row['name']}: declare it"
+        for row in extra
+        for resource in ALL
+        if resource.kind == row["kind"]
+    }
 
 
 def prune(extra: list[dict[str, str]], session: Session, request: dict[str, Any], answers: Any) -> list[dict[str, Any]]:
