@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import KEY, command
 from postgres import Postgres
+from process import KEY, command
 
 
 def test_migrate_twice_and_at_once(environment: dict[str, str], postgres: Postgres, database: str) -> None:

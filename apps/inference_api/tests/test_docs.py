@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 
-from conftest import Api
+from process import Api
 
 FILES = {
     "/docs/swagger-ui.css": "text/css",

@@ -1,18 +1,20 @@
-"""Both doors, the quick one in front of the router and FastAPI's own, must keep the same contract."""
+"""Every way to a prediction keeps the same contract: FastAPI's own, the quick door in front of it, and the connection's."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
+import uvicorn
 from fastapi import FastAPI
 
-from conftest import KEY
 from inference_api.app import create_app
+from inference_api.connection import Connection
 from inference_api.front import Front
 from inference_api.settings import load
+from process import KEY, free_port
 
 ROW = [float(number % 17) for number in range(64)]
 TENSOR = {"name": "image", "shape": [1, 64], "datatype": "FP32", "data": ROW}
@@ -96,10 +98,18 @@ CASES: dict[str, tuple[str, Any, int, str]] = {
 KEYS = {"no key": {}, "wrong key": {"authorization": f"Bearer {KEY}x"}, "no bearer": {"authorization": f"Basic {KEY}"}}
 
 
-async def _ask(app: Any, path: str, body: Any, headers: dict[str, str]) -> httpx.Response:
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
-        content = {"content": body} if isinstance(body, bytes) else {"json": body}
-        return await client.post(path, headers={"x-request-id": "test-1", **headers}, **content)
+class Answers(NamedTuple):
+    """What one request was answered on each way, and whether the connection took it on its own."""
+
+    routed: httpx.Response
+    quick: httpx.Response
+    short: httpx.Response
+    begun: bool
+
+
+async def _ask(client: httpx.AsyncClient, path: str, body: Any, headers: dict[str, str]) -> httpx.Response:
+    content = {"content": body} if isinstance(body, bytes) else {"json": body}
+    return await client.post(path, headers={"x-request-id": "test-1", **headers}, **content)
 
 
 def _contract(answer: httpx.Response) -> dict[str, Any]:
@@ -115,17 +125,40 @@ def _contract(answer: httpx.Response) -> dict[str, Any]:
     return {"status": answer.status_code, "headers": headers, "document": document}
 
 
-async def _answers(
-    cases: dict[str, tuple[str, Any, dict[str, str]]],
-) -> dict[str, tuple[httpx.Response, httpx.Response]]:
-    """What the quick and the routed door answer to each (path, body, headers)."""
+async def _answers(cases: dict[str, tuple[str, Any, dict[str, str]]]) -> dict[str, Answers]:
+    """The answers to each (path, body, headers)."""
     app: FastAPI = create_app(load())
-    async with app.router.lifespan_context(app):
-        service = app.state.service
-        while not service.state()[0]:
-            await asyncio.sleep(0.02)
-        front = Front(app, service)
-        return {name: (await _ask(front, *case), await _ask(app, *case)) for name, case in cases.items()}
+    service = app.state.service
+    front = Front(app, service)
+    begun: list[bool] = []
+    begin = service.begin
+
+    def noted(*arguments: Any) -> bool:
+        begun.append(begin(*arguments))
+        return begun[-1]
+
+    service.begin = noted
+    port = free_port()
+    server = uvicorn.Server(
+        uvicorn.Config(front, port=port, http=Connection, ws="none", log_config=None, server_header=False)
+    )
+    serving = asyncio.create_task(server.serve())
+    while not service.state()[0]:
+        await asyncio.sleep(0.02)
+    found = {}
+    async with (
+        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as routed,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app=front), base_url="http://test") as quick,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as short,
+    ):
+        for name, case in cases.items():
+            begun.clear()
+            found[name] = Answers(
+                await _ask(routed, *case), await _ask(quick, *case), await _ask(short, *case), any(begun)
+            )
+    server.should_exit = True
+    await serving
+    return found
 
 
 @pytest.fixture
@@ -136,13 +169,14 @@ def loaded(migrated: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("loaded")
-def test_both_doors_agree() -> None:
+def test_all_ways_agree() -> None:
     headers = {"authorization": f"Bearer {KEY}"}
     answers = asyncio.run(_answers({name: (case[0], case[1], headers) for name, case in CASES.items()}))
-    for name, (quick, routed) in answers.items():
+    for name, (routed, quick, short, begun) in answers.items():
         path, _, status, kind = CASES[name]
-        assert _contract(quick) == _contract(routed), name
+        assert _contract(quick) == _contract(routed) == _contract(short), name
         assert quick.status_code == status, (name, quick.text)
+        assert begun == (status == 200), name
         assert quick.headers["x-request-id"] == "test-1"
         if kind:
             document = quick.json()
@@ -152,8 +186,9 @@ def test_both_doors_agree() -> None:
 
 
 @pytest.mark.usefixtures("loaded")
-def test_both_doors_are_closed_without_a_key() -> None:
+def test_all_ways_are_closed_without_a_key() -> None:
     answers = asyncio.run(_answers({name: (V1, {"inputs": ROW}, headers) for name, headers in KEYS.items()}))
-    for name, (quick, routed) in answers.items():
-        assert _contract(quick) == _contract(routed), name
+    for name, (routed, quick, short, begun) in answers.items():
+        assert _contract(quick) == _contract(routed) == _contract(short), name
+        assert not begun
         assert quick.status_code == 401 and quick.headers["www-authenticate"].startswith("Bearer")

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from conftest import KEY, Api, Peer, until
+from conftest import Peer
+from process import KEY, Api, until
 
 ROW = [0.0] * 64
 

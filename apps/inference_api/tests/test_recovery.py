@@ -10,8 +10,9 @@ from pathlib import Path
 
 import httpx
 
-from conftest import Api, Peer, until
+from conftest import Peer
 from postgres import Postgres
+from process import Api, until
 
 ROW = [1.0] * 64
 

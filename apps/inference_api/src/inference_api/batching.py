@@ -57,22 +57,26 @@ class Batcher:
 
     def _take(self) -> list[_Waiting]:
         """The next requests that may travel together; those that nobody waits for any more are dropped."""
-        batch: list[_Waiting] = []
-        rows = 0
+        while self._queue and self._queue[0].answer.done():
+            self._queue.popleft()
+        if not self._queue:
+            return []
+        first = self._queue.popleft()
+        batch, rows = [first], first.tensors.rows
+        shapes, limit = first.tensors.shapes_without_rows, min(self._rows, first.model.rows_limit)
         while self._queue:
             item = self._queue[0]
-            if item.answer.done():
-                self._queue.popleft()
-                continue
-            if batch and not (
-                item.model is batch[0].model
-                and item.model.batches
-                and item.tensors.shapes_without_rows == batch[0].tensors.shapes_without_rows
-                and rows + item.tensors.rows <= min(self._rows, item.model.rows_limit)
-            ):
-                break
-            batch.append(self._queue.popleft())
-            rows += item.tensors.rows
+            if not item.answer.done():
+                if (
+                    item.model is not first.model
+                    or not first.model.batches
+                    or item.tensors.shapes_without_rows != shapes
+                    or rows + item.tensors.rows > limit
+                ):
+                    break
+                batch.append(item)
+                rows += item.tensors.rows
+            self._queue.popleft()
         return batch
 
     async def _call(self, batch: list[_Waiting]) -> None:

@@ -6,23 +6,26 @@ import asyncio
 import time
 from typing import Any
 
+Work = asyncio.Future[Any]  # which a task is too
+
 
 class Deadlines:
-    """Cancels the task of a request that has taken longer than `limit` seconds (late by at most a twentieth)."""
+    """Cancels what a request waits for, its task or a future, when it has taken longer than `limit` seconds (late by at most
+    a twentieth)."""
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
-        self._started: dict[asyncio.Task[Any], float] = {}
-        self._expired: set[asyncio.Task[Any]] = set()
+        self._started: dict[Work, float] = {}
+        self._expired: set[Work] = set()
 
-    def enter(self, task: asyncio.Task[Any], started: float) -> None:
-        """Watch the task from `started` (time.perf_counter)."""
-        self._started[task] = started
+    def enter(self, work: Work, started: float) -> None:
+        """Watch the work from `started` (time.perf_counter)."""
+        self._started[work] = started
 
-    def leave(self, task: asyncio.Task[Any]) -> None:
+    def leave(self, work: Work) -> None:
         """Stop watching; always called by the one who entered, after `expired`."""
-        self._started.pop(task, None)
-        self._expired.discard(task)
+        self._started.pop(work, None)
+        self._expired.discard(work)
 
     def expired(self, task: asyncio.Task[Any]) -> bool:
         """Whether the cancellation that the task sees is ours; takes it back, so that the task may go on and answer."""
@@ -37,7 +40,7 @@ class Deadlines:
         while True:
             await asyncio.sleep(self.limit / 20)
             late = time.perf_counter() - self.limit
-            for task in [task for task, started in self._started.items() if started < late]:
-                del self._started[task]
-                self._expired.add(task)
-                task.cancel()
+            for work in [work for work, started in self._started.items() if started < late]:
+                del self._started[work]
+                self._expired.add(work)
+                work.cancel()

@@ -6,7 +6,7 @@ documentation, and a test compares both doors.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -80,7 +80,7 @@ class Front:
         await respond(send, answer, request_id)
 
 
-def head(headers: list[tuple[bytes, bytes]]) -> tuple[bytes | None, str, int]:
+def head(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes | None, str, int]:
     """The API key, an acceptable request id and the announced length (0 when unknown) of a request."""
     key, request_id, length = None, "", 0
     for name, value in headers:
@@ -115,13 +115,18 @@ async def read_body(receive: Receive, limit: int, length: int) -> bytes:
     return b"".join(parts)
 
 
-async def respond(send: Send, answer: Answer, request_id: str) -> None:
-    """Send a whole response."""
-    headers = [
+def headers_of(answer: Answer, request_id: str) -> list[tuple[bytes, bytes]]:
+    """The headers of a whole response."""
+    return [
         (b"content-type", answer.media_type),
         (b"content-length", b"%d" % len(answer.body)),
         (b"x-request-id", request_id.encode()),
         *answer.headers,
     ]
+
+
+async def respond(send: Send, answer: Answer, request_id: str) -> None:
+    """Send a whole response."""
+    headers = headers_of(answer, request_id)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})

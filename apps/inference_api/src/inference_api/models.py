@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from inference_api.tensors import Array
 
 
@@ -58,8 +60,7 @@ class Model:
         }
 
 
-@dataclass(frozen=True)
-class Tensors:
+class Tensors(msgspec.Struct, frozen=True):
     """A request's inputs in the model's order, ready to be sent. `outputs` are the names asked for; empty means all."""
 
     rows: int
@@ -74,8 +75,7 @@ class Tensors:
         return tuple(shape[1:] for shape in self.shapes)
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """What the model answered, and as which version."""
 
     version: str

@@ -26,7 +26,7 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         workers=settings.workers,
         loop="inference_api.draining:Loop",
-        http="httptools",
+        http="inference_api.connection:Connection",
         ws="none",
         ssl_certfile=settings.tls_certificate_file,
         ssl_keyfile=settings.tls_key_file,

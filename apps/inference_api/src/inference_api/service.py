@@ -1,25 +1,25 @@
-"""A prediction from the key to the record. Both doors, the quick one and the routed one, end here."""
+"""A prediction from the key to the record. All doors end here: the routed one, the quick one, and the connection itself."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from inference_api import codecs, problems, slots
+from inference_api.accounts import Accounts
 from inference_api.batching import Batcher
 from inference_api.codecs import Codec
 from inference_api.database import Database
 from inference_api.deadlines import Deadlines
 from inference_api.ids import new_id
-from inference_api.keys import Keys
-from inference_api.metrics import Cell, Histogram, Metrics
-from inference_api.models import Model, Models, Tensors
+from inference_api.keys import Client, Keys
+from inference_api.metrics import Metrics
+from inference_api.models import Model, Models, Result, Tensors
 from inference_api.problems import Answer, Problem
-from inference_api.records import Prediction, Recorder
+from inference_api.records import Recorder
 from inference_api.refreshed import Refreshed
 from inference_api.settings import Settings
 from inference_api.triton import Triton, UnavailableError
@@ -45,6 +45,7 @@ class Call(NamedTuple):
 
 
 ReadBody = Callable[[], Awaitable[bytes]]
+Answered = Callable[[Answer], None]
 
 
 class Service:
@@ -66,10 +67,7 @@ class Service:
         self._batchers: dict[tuple[str, str], Batcher] = {}
         self._in_flight = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self._requests: dict[tuple[str, int], Cell] = {}
-        self._seconds: dict[str, Histogram] = {}
-        self._calls = self.metrics.cell("inference_api_triton_calls_total")
-        self._merged = self.metrics.cell("inference_api_triton_merged_total")
+        self._accounts = Accounts(settings, self.metrics, self._recorder)
 
     async def start(self) -> None:
         """Begin the background work; what is away is waited for there, not here."""
@@ -112,7 +110,6 @@ class Service:
         task = asyncio.current_task()
         assert task is not None
         self._deadlines.enter(task, started)
-        model = ""
         try:
             client = self.keys.known(call.key) if call.key else None
             if client is None:
@@ -121,43 +118,93 @@ class Service:
                 raise problems.busy(self.settings.in_flight_limit)
             self._in_flight += 1
             try:
-                found, answer = await self._predict(call, read_body, codec, prediction_id, client.name, started)
-                model = found.name
+                envelope = codec.envelope(await read_body())
+                version = wanted_version(call, envelope)
+                model = await self.model(call.model, version)
+                tensors = codec.tensors(envelope, model)
+                result = await self._batcher(model, version).infer(model, tensors)
+                answer = self._succeeded(call, prediction_id, client, model, tensors, result, started)
             finally:
                 self._in_flight -= 1
-        except Problem as problem:
-            model = call.model if call.model in self.models.value else ""
-            answer = problem.answer(call.request_id, call.path)
-        except asyncio.CancelledError:
-            if not self._deadlines.expired(task):
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and not self._deadlines.expired(task):
                 raise
-            answer = problems.timed_out(self.settings.time_limit_seconds).answer(call.request_id, call.path)
-        except ClientGoneError:
-            answer = Answer(GONE, b"")
-        except Exception:
-            logger.exception("request %s failed", call.request_id)
-            answer = problems.internal().answer(call.request_id, call.path)
+            answer = self._failed(call, error)
         finally:
             self._deadlines.leave(task)
-        self._count(model, answer.status, time.perf_counter() - started)
+        self._count(call, answer, started)
         return answer
 
-    async def _predict(
-        self, call: Call, read_body: ReadBody, codec: Codec, prediction_id: str, client: str, started: float
-    ) -> tuple[Model, Answer]:
-        envelope = codec.envelope(await read_body())
-        version = call.version or ("" if envelope.version is None else str(envelope.version))
-        model = await self.model(call.model, version)
-        tensors = codec.tensors(envelope, model)
-        batcher = self._batchers.get((model.name, version)) or self._new_batcher(model.name, version)
-        result = await batcher.infer(model, tensors)
+    def begin(self, call: Call, body: bytes, codec: Codec, prediction_id: str, answered: Answered) -> bool:
+        """Send a request on that needs to wait for nothing but the model: `answered` is called with its answer, later.
+
+        False, and nothing done, for every other one: those, and the wrong ones, are for `handle`.
+        """
+        started = time.perf_counter()
+        client = self.keys.known(call.key) if call.key else None
+        settings = self.settings
+        if client is None or self._in_flight >= settings.in_flight_limit or len(body) > settings.body_limit_bytes:
+            return False
+        model = self.models.value.get(call.model)
+        if model is None:
+            return False
+        try:
+            envelope = codec.envelope(body)
+            version = wanted_version(call, envelope)
+            if version and version not in model.versions:
+                return False
+            tensors = codec.tensors(envelope, model)
+        except Problem:
+            return False
+
+        def done(result: asyncio.Future[Result]) -> None:
+            self._in_flight -= 1
+            self._deadlines.leave(result)
+            try:
+                answer = self._succeeded(call, prediction_id, client, model, tensors, result.result(), started)
+            except (Exception, asyncio.CancelledError) as error:  # cancelled by nobody but the deadline
+                answer = self._failed(call, error)
+            self._count(call, answer, started)
+            answered(answer)
+
+        self._in_flight += 1
+        result = self._batcher(model, version).infer(model, tensors)
+        self._deadlines.enter(result, started)
+        result.add_done_callback(done)
+        return True
+
+    def _succeeded(
+        self,
+        call: Call,
+        prediction_id: str,
+        client: Client,
+        model: Model,
+        tensors: Tensors,
+        result: Result,
+        started: float,
+    ) -> Answer:
         outputs = codecs.outputs_json(result)
         if call.path.startswith("/v1"):
             body = codecs.predict_body(prediction_id, model, result, outputs)
         else:
             body = codecs.infer_body(prediction_id, model, result, tensors)
-        self._record(prediction_id, call, client, model, result.version, tensors, outputs, started)
-        return model, Answer(200, body)
+        seconds = time.perf_counter() - started
+        self._accounts.record(prediction_id, call.request_id, client.name, model, tensors, result, outputs, seconds)
+        return Answer(200, body)
+
+    def _failed(self, call: Call, error: BaseException) -> Answer:
+        if isinstance(error, ClientGoneError):
+            return Answer(GONE, b"")
+        if isinstance(error, asyncio.CancelledError):
+            error = problems.timed_out(self.settings.time_limit_seconds)
+        elif not isinstance(error, Problem):
+            logger.error("request %s failed", call.request_id, exc_info=error)
+            error = problems.internal()
+        return error.answer(call.request_id, call.path)
+
+    def _count(self, call: Call, answer: Answer, started: float) -> None:
+        model = call.model if call.model in self.models.value else ""
+        self._accounts.count(model, answer.status, time.perf_counter() - started)
 
     async def model(self, name: str, version: str) -> Model:
         """The model, looked for again at most once a second when unknown; Problem 404, or 503 while Triton is away."""
@@ -173,55 +220,13 @@ class Service:
             raise problems.waiting(f"Model {name} is not ready yet.", "models")
         raise problems.unknown_model(name, version)
 
-    def _new_batcher(self, name: str, version: str) -> Batcher:
-        settings = self.settings
-        batcher = Batcher(
-            self.triton.infer, version, settings.merged_rows_limit, settings.triton_calls_limit, self._count_call
-        )
-        self._batchers[name, version] = batcher
+    def _batcher(self, model: Model, version: str) -> Batcher:
+        batcher = self._batchers.get((model.name, version))
+        if batcher is None:
+            rows, calls = self.settings.merged_rows_limit, self.settings.triton_calls_limit
+            batcher = Batcher(self.triton.infer, version, rows, calls, self._accounts.called)
+            self._batchers[model.name, version] = batcher
         return batcher
-
-    def _count_call(self, requests: int) -> None:
-        self._calls.add()
-        self._merged.add(requests)
-
-    def _count(self, model: str, status: int, seconds: float) -> None:
-        cell = self._requests.get((model, status))
-        if cell is None:
-            cell = self.metrics.cell("inference_api_requests_total", model=model, code=str(status))
-            self._requests[model, status] = cell
-        cell.add()
-        histogram = self._seconds.get(model)
-        if histogram is None:
-            histogram = self._seconds[model] = self.metrics.histogram("inference_api_request_seconds", model=model)
-        histogram.observe(seconds)
-
-    def _record(
-        self,
-        prediction_id: str,
-        call: Call,
-        client: str,
-        model: Model,
-        version: str,
-        tensors: Tensors,
-        outputs: bytes,
-        started: float,
-    ) -> None:
-        small = len(outputs) <= self.settings.record_output_limit_bytes
-        self._recorder.add(
-            Prediction(
-                id=prediction_id,
-                request_id=call.request_id,
-                at=time.time(),
-                client=client,
-                model=model.name,
-                version=version,
-                latency_ms=(time.perf_counter() - started) * 1000,
-                rows=tensors.rows,
-                digest=hashlib.sha256(b"".join(tensors.raw)).digest(),
-                output=outputs.decode() if small else None,
-            )
-        )
 
     def state(self) -> tuple[bool, list[str]]:
         """Whether predictions can be answered, and the names of what is away (known keys work without PostgreSQL)."""
@@ -237,6 +242,11 @@ class Service:
             if not here
         ]
         return self.models.available and models and self.keys.table.loaded, away
+
+
+def wanted_version(call: Call, envelope: Any) -> str:
+    """The version that the path or the body names, or nothing."""
+    return call.version or ("" if envelope.version is None else str(envelope.version))
 
 
 def prediction_ids(request_id: str) -> tuple[str, str]:
