@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import Message
@@ -167,21 +168,20 @@ class Kind(Service):
         getattr(answer, field.name).extend(messages)
         return answer
 
-    def matching(self, call: Call, request: Message, api: str) -> list[tuple[int, Message]]:
-        """(sequence number, resource) of everything that a list request is about."""
+    def matching(self, call: Call, request: Message, api: str) -> Iterator[tuple[int, Message]]:
+        """(sequence number, resource) of everything that a list request is about, from its page on."""
         cloud = call.cloud
         wanted = {f.name: v for f, v in request.ListFields() if f.name.endswith("_id")}
         cloud.check_references(request)
         keep = listing.parse(getattr(request, "filter", ""))
-        kind, found = cloud.kind(api), []
-        for row in cloud.store.rows("api = ?", api):
+        kind = cloud.kind(api)
+        for row in cloud.store.rows("api = ? AND seq > ?", api, listing.after(request.page_token)):
             message = cloud.message(row)
             fits = all(
                 row.folder == v if n == "folder_id" else getattr(message, n, None) == v for n, v in wanted.items()
             )
             if fits and keep(message) and not cloud.unseen(api, row.id):
-                found.append((row.seq, kind.view(cloud, message, request)))
-        return found
+                yield row.seq, kind.view(cloud, message, request)
 
     def update(self, call: Call, request: Message) -> Message:
         resource = self.find(call, request)

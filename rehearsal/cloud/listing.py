@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import reduce
 
 from google.protobuf.message import Message
@@ -89,15 +90,22 @@ def _test(path: str, values: list[str], wanted: bool) -> Test:
     return lambda message: (value_at(message, path) in values) is wanted
 
 
-def page(found: Sequence[tuple[int, Message]], size: int, token: str) -> tuple[list[Message], str]:
-    """One page of (sequence number, resource) pairs, and the token of the next page ('' on the last one)."""
-    if not 0 <= size <= BIGGEST_PAGE:
-        raise invalid(f"page_size: Value must be in 0-{BIGGEST_PAGE}")
+def after(token: str) -> int:
+    """The sequence number that a page begins behind."""
     try:
-        after = int(base64.urlsafe_b64decode(token.encode()).removeprefix(b"after:")) if token else 0
+        return int(base64.urlsafe_b64decode(token.encode()).removeprefix(b"after:")) if token else 0
     except (ValueError, binascii.Error):
         raise invalid("page_token: not a token that this method gave") from None
-    rest = [(seq, message) for seq, message in found if seq > after]
-    part = rest[: size or PAGE]
-    more = base64.urlsafe_b64encode(f"after:{part[-1][0]}".encode()).decode() if len(rest) > len(part) else ""
-    return [message for _, message in part], more
+
+
+def page(found: Iterable[tuple[int, Message]], size: int, token: str) -> tuple[list[Message], str]:
+    """One page of (sequence number, resource) pairs, and the token of the next page ('' on the last one).
+
+    No more is taken of them than a page and one.
+    """
+    if not 0 <= size <= BIGGEST_PAGE:
+        raise invalid(f"page_size: Value must be in 0-{BIGGEST_PAGE}")
+    begin, most = after(token), size or PAGE
+    part = list(itertools.islice((pair for pair in found if pair[0] > begin), most + 1))
+    more = base64.urlsafe_b64encode(f"after:{part[most - 1][0]}".encode()).decode() if len(part) > most else ""
+    return [message for _, message in part[:most]], more

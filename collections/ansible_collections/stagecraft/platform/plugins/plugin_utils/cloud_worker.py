@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.common.parameters import remove_values
-
 from .cloud_process import PACKAGE
 
 JOBS = ("stack", "instances", "host_keys", "folder_contents", "secret", "keys", "lease")
@@ -54,10 +52,17 @@ class Answers:
         self._write({"error": message, "details": details or {}})
 
     def _write(self, message: dict[str, Any]) -> None:
-        shown = remove_values(message, self._hidden) if self._hidden else message
+        shown = without(message, self._hidden) if self._hidden else message
         with self._lock:
             self._stream.write(json.dumps(shown, default=str) + "\n")
             self._stream.flush()
+
+
+def without(message: dict[str, Any], hidden: set[str]) -> Any:
+    """The message, hidden values replaced in it."""
+    from ansible.module_utils.common.parameters import remove_values  # a tenth of a second that few answers need
+
+    return remove_values(message, hidden)
 
 
 def do(job: str, request: dict[str, Any], answers: Answers) -> None:

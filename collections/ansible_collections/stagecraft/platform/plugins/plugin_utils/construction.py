@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -28,7 +29,12 @@ class Construction(Constructable):
         expressions = [*compose.values(), *groups.values(), *(k.get("key") for k in keyed)]
         plain = not self.get_option("use_extra_vars") and not any("group_names" in str(e) for e in expressions)
         if fast and plain:
-            self._add_fast(hosts, compose, groups, keyed)
+            gc.disable()
+            try:
+                self._add_fast(hosts, compose, groups, keyed)
+            finally:
+                gc.enable()
+            gc.freeze()  # hosts stay until the end: no later collection has to go over all of them again
         else:
             self._add_stock(hosts, compose, groups, keyed)
 
