@@ -58,10 +58,15 @@ class Api:
     """The service as a process of its own: over HTTPS with a certificate, which `ca` has signed, else over HTTP."""
 
     def __init__(
-        self, environment: dict[str, str], log: Path, certificate: Pair | None = None, ca: Path | None = None
+        self,
+        environment: dict[str, str],
+        log: Path,
+        certificate: Pair | None = None,
+        ca: Path | None = None,
+        python: str = sys.executable,
     ) -> None:
         self.port = free_port()
-        self.log = log
+        self.log, self.python = log, python
         self.environment = {**environment, "INFERENCE_API_PORT": str(self.port)}
         if certificate:
             self.environment["INFERENCE_API_TLS_CERTIFICATE_FILE"] = str(certificate.certificate)
@@ -85,7 +90,7 @@ class Api:
         more = {f"INFERENCE_API_{name.upper()}": str(value) for name, value in settings.items()}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "inference_api", "serve"],
+                [self.python, "-m", "inference_api", "serve"],
                 env={**os.environ, "PYTHONPATH": str(SOURCE), **self.environment, **more},
                 stderr=log,
             )

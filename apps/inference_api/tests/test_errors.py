@@ -76,6 +76,18 @@ def test_the_time_limit_of_a_slow_model(api: Api, triton: Peer) -> None:
     until(lambda: api.predict(ROW).status_code == 200, 5)
 
 
+def test_a_request_whose_time_is_over_before_its_turn_is_not_sent_on(api: Api, triton: Peer) -> None:
+    api.start(time_limit_seconds=0.5, triton_calls_limit=1).ready()
+    triton.service.delay = 1.5
+    pixels = [[1.0] * 4] * 4  # a model that does not batch: one call each
+    with ThreadPoolExecutor(6) as threads:
+        answers = list(threads.map(lambda _: api.predict(pixels, "image"), range(6)))
+    for answer in answers:
+        problem(answer, 504, "time-limit")
+    assert api.metric("inference_api_triton_merged_total") <= 2
+    assert api.metric('inference_api_requests_total{model="image",code="504"}') == 6
+
+
 def test_the_time_limit_of_a_slow_client(api: Api) -> None:
     api.start(time_limit_seconds=0.5).ready()
     context = ssl.create_default_context(cafile=api.environment["INFERENCE_API_DATABASE_CA_FILE"])

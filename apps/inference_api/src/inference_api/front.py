@@ -1,7 +1,7 @@
 """The quick door: predictions are taken in front of the router, everything else goes through to FastAPI.
 
 It bypasses FastAPI's error handlers, so it answers every error itself; `routes.py` declares the same paths for the
-documentation, and a test compares both doors.
+documentation, `connection.py` takes the plain ones even before, and a test compares all three.
 """
 
 from __future__ import annotations
