@@ -28,13 +28,13 @@ def parts(value):
 
 
 def needles(stage):
-    """Every secret value of the stage by name; certificates, public keys and key ids are no secrets."""
-    public = ("certificate", "public_key", "key_id", "access_key_id")
+    """Every secret value of the stage by name; certificates, public keys, key ids and dates are no secrets."""
+    public = ("certificate", "public_key", "key_id", "access_key_id", "until")
     return {
         f"{name}/{key}": parts(value)
         for name, entries in stage.facts["secrets"].items()
         for key, value in entries.items()
-        if key not in public
+        if key.removeprefix("next_").removeprefix("previous_") not in public
     }
 
 
