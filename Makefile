@@ -8,7 +8,7 @@ ARGS ?=
 PY := .venv/bin/python
 RUN := .venv/bin/stagecraft
 
-.PHONY: help setup system rehearse apply verify destroy rotate down status shell test test-fast bench docs chaos modules lock
+.PHONY: help setup system rehearse apply verify destroy rotate roll down status shell test test-fast bench docs chaos modules lock
 
 help: ## Show this
 	@echo "Stagecraft: make <target> [STAGE=partners] [HOST=backend-1] [ARGS='--where cloud']"
@@ -36,6 +36,9 @@ destroy: .venv/.ready ## Take STAGE down and prove that nothing is left
 
 rotate: .venv/.ready ## Make secrets of STAGE anew while it serves: WHAT=ca, api-keys, ...
 	@$(RUN) rotate "$(STAGE)" "$(WHAT)"
+
+roll: .venv/.ready ## Change machines of STAGE as declared, one by one while it serves: WHAT=backend (ARGS=--replace)
+	@$(RUN) roll "$(STAGE)" "$(WHAT)" $(ARGS)
 
 down: .venv/.ready ## Remove a rehearsal of STAGE, even a broken one
 	@$(RUN) down "$(STAGE)"

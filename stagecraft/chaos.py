@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rehearsal import environment
 from rehearsal.cloud import admin, server
 from rehearsal.cloud.admin import AdminError
 from stagecraft.stages import ROOT, Refused, Stage
 
+Row = dict[str, Any]  # the result of one declaration, as the engine's stack returns it
 Say = Callable[[str], None]
 TRIES = 6  # runs under faults, until the next one is without
 PATIENCE = 120.0  # seconds that one apply may take
@@ -38,7 +40,7 @@ from ansible_collections.stagecraft.platform.plugins.plugin_utils.cloud_process 
 try:
     print(json.dumps(ask("stack", json.load(sys.stdin))["results"]))
 except CloudError as error:
-    sys.exit(str(error))
+    print(json.dumps([{"item": "the stack", "error": str(error)}]))
 """
 
 
@@ -71,7 +73,7 @@ class Counts:
             raise Broken(f"{after}: " + ", ".join(f"{n} {kind} instead of {m}" for kind, n, m in have if n != m))
 
 
-def declarations(stage: Stage, folder: str) -> dict[str, object]:
+def declarations(stage: Stage, folder: str) -> dict[str, Any]:
     """What the stage declares, as its playbook hands it to the engine. Raises Refused with Ansible's words."""
     with tempfile.TemporaryDirectory(prefix="stagecraft-") as scratch:
         file = Path(scratch) / "resources.json"
@@ -83,10 +85,11 @@ def declarations(stage: Stage, folder: str) -> dict[str, object]:
         done = subprocess.run(command, cwd=ROOT, env=known, capture_output=True, text=True, check=False)
         if done.returncode:
             raise Refused(f"the declarations of {stage.name} cannot be read: {done.stdout}{done.stderr}")
-        return json.loads(file.read_text())
+        declared: dict[str, Any] = json.loads(file.read_text())
+        return declared
 
 
-def judged(results: list[dict], when: str) -> list[dict]:
+def judged(results: list[Row], when: str) -> list[Row]:
     """The results, after their errors were found to say what to do. Raises Broken."""
     for row in results:
         if "error" in row and not HELPFUL.search(row["error"]):
@@ -94,7 +97,7 @@ def judged(results: list[dict], when: str) -> list[dict]:
     return results
 
 
-def failed(results: list[dict]) -> list[str]:
+def failed(results: list[Row]) -> list[str]:
     return [f"{row['item']}: {row['error']}" for row in results if "error" in row]
 
 
@@ -103,7 +106,7 @@ class Drill:
     """A stage's resources in an emulated cloud, built and taken away again and again. `apply` brings them to a state."""
 
     folder: Path
-    apply: Callable[[str], list[dict]]
+    apply: Callable[[str], list[Row]]
     built: Counts | None = None
     empty: Counts | None = None
 
@@ -148,7 +151,7 @@ def faults(stage: Stage, count: int, seed: int, say: Say) -> str:
             emulator.stop()
 
 
-def storm(emulator: server.Emulator, declared: dict, count: int, seed: int, say: Say) -> str:
+def storm(emulator: server.Emulator, declared: dict[str, Any], count: int, seed: int, say: Say) -> str:
     drill = Drill(emulator.folder, lambda state: engine(emulator.env, declared, state))
     drill.learn()
     emulator.faults.random.seed(seed)
@@ -177,11 +180,12 @@ def storm(emulator: server.Emulator, declared: dict, count: int, seed: int, say:
     )
 
 
-def engine(env: dict[str, str], declared: dict, state: str) -> list[dict]:
+def engine(env: dict[str, str], declared: dict[str, Any], state: str) -> list[Row]:
     """Bring declarations to a state with the engine, in this process. An error of the whole run is one row."""
     if (collections := str(ROOT / "collections")) not in sys.path:
         sys.path.append(collections)
     from ansible_collections.stagecraft.platform.plugins.module_utils import options, resources, stack
+    from ansible_collections.stagecraft.platform.plugins.module_utils.declaration import Fail
     from ansible_collections.stagecraft.platform.plugins.module_utils.session import Session
     from ansible_collections.stagecraft.platform.plugins.plugin_utils.jobs.stack import flat
 
@@ -189,7 +193,11 @@ def engine(env: dict[str, str], declared: dict, state: str) -> list[dict]:
     where["service_account_key_file"] = "YC_SERVICE_ACCOUNT_KEY_FILE"
     session = Session.from_options({option: env[name] for option, name in where.items()} | {"retry_time": 20})
     items, _ = options.read_all(flat(declared), resources.ALL, session, state)
-    return stack.stack(items, session)
+    try:
+        rows: list[Row] = stack.stack(items, session)
+    except Fail as error:  # what is referred to could not be looked up, and so nothing was begun
+        rows = [{"item": "the stack", "changed": False, "error": str(error)}]
+    return rows
 
 
 # ---- kill -9 ----
@@ -197,20 +205,23 @@ class Cloud:
     """An emulator as a process of its own, which can be killed and comes back at the same address."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.process, self.env = folder, None, {}
+        self.folder = folder
+        self.process: subprocess.Popen[str] | None = None
+        self.env: dict[str, str] = {}
 
     def start(self) -> None:
         port = self.env.get("YC_ENDPOINT", ":0").rpartition(":")[2]
         command = [sys.executable, "-m", "rehearsal.cloud", "--delay", "0.1"]
         command += ["--folder", str(self.folder), "--port", port]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        if not self.process.stdout.readline().startswith("ready "):
+        if not self.process.stdout or not self.process.stdout.readline().startswith("ready "):
             raise Broken("the emulated cloud does not start again")
         self.env = json.loads((self.folder / "env.json").read_text())
 
     def kill(self) -> None:
-        self.process.kill()
-        self.process.communicate()
+        if self.process:
+            self.process.kill()
+            self.process.communicate()
 
 
 @contextmanager
@@ -240,13 +251,14 @@ def kills(stage: Stage, count: int, seed: int, say: Say) -> str:
     return f"{count} kills, seed {seed}: every next run converged, 0 duplicates, 0 left"
 
 
-def begin(env: dict[str, str], declared: dict, state: str) -> subprocess.Popen[str]:
+def begin(env: dict[str, str], declared: dict[str, Any], state: str) -> subprocess.Popen[str]:
     """An apply in a process of its own, as Ansible starts one."""
     request = {"connection": {}, "resources": declared, "state": state, "check": False, "workers": 16, "prune": False}
     known = {**os.environ, **env, "PYTHONPATH": str(ROOT / "collections")}
     pipe = subprocess.PIPE
     command = [sys.executable, "-c", WORKER]
     run = subprocess.Popen(command, cwd=ROOT, env=known, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    assert run.stdin is not None
     run.stdin.write(json.dumps(request | {"stage": None, "app": None}))
     run.stdin.close()
     run.stdin = None  # communicate() would write to it again

@@ -79,7 +79,7 @@ def disturb(
         except subprocess.TimeoutExpired:
             raise Broken(f"a run whose {victim} was killed does not end within {ONE_RUN:.0f} s: see {log}") from None
         finally:
-            end(run)
+            end(run, place.name)
     if "Traceback" in log.read_text(errors="replace"):
         raise Broken(f"a run whose {victim} was killed shows a traceback: see {log}")
 
@@ -93,7 +93,7 @@ def strike(place: places.Place, victim: str, run: subprocess.Popen[bytes], chanc
         name, pid = chance.choice(machines)
         os.kill(pid, signal.SIGKILL)
         return f"killed the machine {name} ({pid})"
-    end(run)
+    end(run, place.name)
     return "killed the run with everything that it had started"
 
 
@@ -104,11 +104,11 @@ def running(place: places.Place) -> list[tuple[str, int]]:
     return sorted((item["Names"][0].removeprefix(place.prefix), int(item["Pid"])) for item in machines)
 
 
-def end(run: subprocess.Popen[bytes]) -> None:
-    """`kill -9` of ansible-playbook and of all that the run has started: nobody has a chance to tidy up."""
+def end(run: subprocess.Popen[bytes], stage: str) -> None:
+    """`kill -9` of ansible-playbook and of all that the run of a stage has started: nobody has a chance to tidy up."""
     for environ in Path("/proc").glob("[0-9]*/environ"):
         try:
-            if f"{MARK}={run.args[-1]}".encode() in environ.read_bytes().split(b"\0"):
+            if f"{MARK}={stage}".encode() in environ.read_bytes().split(b"\0"):
                 os.kill(int(environ.parent.name), signal.SIGKILL)
         except (OSError, ProcessLookupError):
             continue

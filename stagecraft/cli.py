@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from rehearsal import environment, files
 from rehearsal.world import WorldError
-from stagecraft import __version__, declarations, playbooks, rotation, supervision, testing, verification
+from stagecraft import __version__, declarations, playbooks, rolling, rotation, supervision, testing, verification
 from stagecraft import rehearse as rehearsals
 from stagecraft.lock import alone
 from stagecraft.stages import ROOT, Refused, Stage, names, stage, unknown
@@ -161,6 +161,23 @@ def rotate(name: StageName = "", what: What = "", where: At = None) -> None:
         announce(target)
         steps, seconds = rotation.rotate(target, what, console)
     console.print(f"{name}: {what} rotated in {seconds:.0f}s, {steps} {'step' if steps == 1 else 'steps'}")
+
+
+@app.command()
+def roll(
+    name: StageName = "",
+    what: Annotated[str, typer.Argument(help="A role or a machine, such as backend.", show_default=False)] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="Make a new machine in the place of each.")] = False,
+    where: At = None,
+) -> None:
+    """Stop, change and start machines as declared, or replace them, one at a time while the others serve."""
+    chosen = declared(name)
+    machines = rolling.machines(chosen, what)
+    with alone(chosen, "roll"):
+        target = target_of(chosen, where)
+        announce(target)
+        rolled, seconds = rolling.roll(target, machines, replace, console)
+    console.print(f"{name}: {what} rolled in {seconds:.0f}s, {len(rolled)} of {len(machines)} machines changed")
 
 
 @app.command()

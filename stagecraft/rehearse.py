@@ -120,7 +120,8 @@ def summary(console: Console, target: Target, parts: list[Part]) -> None:
 
 def entry(target: Target) -> dict[str, str]:
     """The address, name and model of the stage's public entry, as its playbook has written them down."""
-    return files.read_json(target.folder / "entry.json", target.stage.name)
+    written: dict[str, str] = files.read_json(target.folder / "entry.json", target.stage.name)
+    return written
 
 
 def where_it_answers(target: Target, console: Console) -> None:

@@ -24,7 +24,7 @@ def rotate(target: Target, what: str, console: Console) -> tuple[int, float]:
 
     A rotation is kept in the secret store step by step, so that the next run goes on where one was interrupted.
     """
-    seconds, variables = 0.0, {"rotate": what}
+    seconds, variables = 0.0, dict[str, object](rotate=what)
     for step in range(1, MOST + 1):
         console.print(f"[bold]Rotate {what}, step {step}")
         outcome = playbooks.run(target, target.stage.playbook, console, variables)

@@ -94,6 +94,7 @@ def suites() -> list[Suite]:
         Suite("modules", (sys.executable, "tools/generate_modules.py", "--check"), counts=False),
         Suite("docs", DOCS, counts=False),
         Suite("sanity", sanity(), counts=False, folder=COLLECTION),
+        Suite("mypy-stagecraft", ("mypy",), counts=False),
         *(Suite(f"mypy-{app.name}", ("mypy",), counts=False, folder=app) for app in apps),
         Suite("unit", (*PYTEST, *SIDE_BY_SIDE, "tests/unit")),
         Suite("contract", (*PYTEST, *SIDE_BY_SIDE, "tests/contract/engine", "tests/contract/ansible")),

@@ -154,6 +154,39 @@ def test_every_secret_is_rotated_and_a_client_that_keeps_asking_sees_no_failure(
     stagecraft("verify", STAGE)
 
 
+def instance(name: str) -> dict[str, str]:
+    """What the cloud says of a machine."""
+    asked = inside(sys.executable, "-m", "ansible", "adhoc", "localhost",
+                   "-m", "stagecraft.platform.yc_compute_instance", "-a", f"name={name} state=info")  # fmt: skip
+    assert asked.returncode == 0, asked.stdout + asked.stderr
+    return yaml.safe_load(asked.stdout.partition("=>")[2])["instance"]
+
+
+def roll(what: str, *arguments: str) -> int:
+    """Roll a role or a machine; how many machines were changed."""
+    last = stagecraft("roll", STAGE, what, *arguments).strip().splitlines()[-1]
+    said = re.fullmatch(rf"partners: {what} rolled in \d+s, (\d) of \d machines changed", last)
+    assert said, last
+    return int(said[1])
+
+
+def test_a_backend_is_changed_and_one_replaced_while_a_client_that_keeps_asking_sees_no_failure():
+    before = {name: instance(name) for name in ("backend-1", "backend-2")}
+    with Client(STAGE) as client:
+        done = inside(
+            sys.executable, "-m", "ansible", "playbook", str(ROOT / "playbooks" / "roll.yml"),
+            "-e", f"@{environment.OVERLAY}", "-e", "machine=backend-1", "-e", "backend_memory=2GB",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+        assert instance("backend-1")["resources"]["memory"] == 2 << 30 != before["backend-1"]["resources"]["memory"]
+        assert roll("backend") == 1
+        assert {name: instance(name) for name in before} == before
+        assert roll("backend-2", "--replace") == 1
+        assert instance("backend-2")["id"] != before["backend-2"]["id"]
+    assert client.failures == [] and client.answered > 100 and client.repeated < 5
+    assert inside("ssh", "-F", str(places.state() / STAGE / "ssh_config"), "backend-2", "id", "-un").returncode == 0
+
+
 def test_destroy_leaves_nothing_and_twice_is_fine():
     line = stagecraft("destroy", STAGE).strip().splitlines()[-1]
     assert re.fullmatch(r"partners: destroyed in \d+s, 0 resources left, 0 containers left", line), line

@@ -38,6 +38,16 @@ def test_nothing_to_act_on_says_what_to_set(tmp_path):
     assert "make rehearse STAGE=partners" in done.stderr and "YC_SERVICE_ACCOUNT_KEY_FILE" in done.stderr
 
 
+@pytest.mark.parametrize(("what", "says"), [
+    ("", "Roll what? Say a role or a machine of partners: bastion"),
+    ("backned", "Did you mean backend?"),
+    ("backend-3", "There is no role or machine backend-3"),
+])  # fmt: skip
+def test_what_is_rolled_is_a_role_or_a_machine(tmp_path, what, says):
+    done = run(tmp_path, "roll", "partners", what)
+    assert done.returncode == 2 and says in done.stderr and "backend-2" in done.stderr
+
+
 def test_destroying_nothing_is_fine(tmp_path):
     if Path("/run/netns/sc-partners-internet").exists():
         pytest.skip("partners is being rehearsed on this machine")
