@@ -31,7 +31,8 @@ from hosts import FAMILIES, hosts
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT / "molecule" / "shared"
-DONE = re.compile(r"\S+ ➜ (?:check|converge|idempotence): Executed: Successful")  # one line a step
+DONE = re.compile(r"INFO +\S+ ➜ (?:check|converge|idempotence): Executed: Successful")
+STEP = re.compile(r"INFO +\S+ ➜ (\w+): (Executing|Executed)")
 CHANGED = re.compile(r"^\W*sc-molecule-\S+\s+: ok=\d+\s+changed=(\d+)\s", re.MULTILINE)
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 AT_ONCE = 2
@@ -48,6 +49,7 @@ class Outcome:
     seconds: float
     log: Path
     why: str = ""
+    steps: tuple[tuple[str, float], ...] = ()  # what Molecule did, and the seconds of each
 
 
 def main() -> int:
@@ -94,20 +96,14 @@ def run(name: str, state: Path, options: argparse.Namespace) -> Outcome:
     command += [options.only, "--scenario-name", name, "--no-command-borders"]
     if options.only == "test":
         forget(name, state)
-        command.append(f"--destroy={'never' if options.keep else 'always'}")
+        command.append("--destroy=never")
     started = time.monotonic()
-    with log.open("w") as file:
-        code = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=environment(name, state, options.os or FAMILIES),
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            check=False,
-        ).returncode
+    code, steps = logged(command, environment(name, state, options.os or FAMILIES), log)
+    if options.only == "test" and not options.keep:
+        forget(name, state)
     seconds = time.monotonic() - started
     if options.only != "test":
-        return Outcome(name, int(code == 0), int(code != 0), seconds, log)
+        return Outcome(name, int(code == 0), int(code != 0), seconds, log, steps=steps)
     passed, failed = answers(reports(name, state))
     text = ANSI.sub("", log.read_text(errors="replace"))
     passed += len(DONE.findall(text))
@@ -115,18 +111,40 @@ def run(name: str, state: Path, options: argparse.Namespace) -> Outcome:
     if set(CHANGED.findall(second_check(text))) - {"0"}:
         why = "check mode on the converged host predicts a change"
         passed, failed = passed - 1, failed + 1
-    return Outcome(name, passed, failed or int(code != 0), seconds, log, why)
+    return Outcome(name, passed, failed or int(code != 0), seconds, log, why, steps)
+
+
+def logged(command: list[str], env: dict[str, str], log: Path) -> tuple[int, tuple[tuple[str, float], ...]]:
+    """Run Molecule with its output in a file; its exit code, and how long each of its steps took, in their order."""
+    began, steps = 0.0, []
+    with (
+        log.open("w", buffering=1) as file,
+        subprocess.Popen(
+            command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as molecule,
+    ):
+        for line in molecule.stdout or ():
+            file.write(line)
+            if step := STEP.search(ANSI.sub("", line)):
+                now = time.monotonic()
+                if step[2] == "Executing":
+                    began = now
+                else:
+                    steps.append((step[1], now - began))
+    return molecule.returncode, tuple(steps)
 
 
 def forget(name: str, state: Path) -> None:
-    """A test begins with fresh hosts, whatever an earlier run has left."""
+    """Remove the hosts of a scenario, whatever has left them; a Molecule step for it would start Ansible once more."""
     shutil.rmtree(state / "molecule" / name, ignore_errors=True)
     label = f"label=stagecraft.molecule={name}"
     left = subprocess.run(
         ["podman", "ps", "--all", "--quiet", "--filter", label], stdout=subprocess.PIPE, text=True, check=True
     ).stdout.split()
     if left:
-        subprocess.run(["podman", "rm", "--force", "--time", "0", *left], stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(
+            ["podman", "rm", "--force", "--time", "0", "--volumes", *left], stdout=subprocess.DEVNULL, check=True
+        )
 
 
 def second_check(text: str) -> str:
