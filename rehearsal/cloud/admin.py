@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rehearsal.cloud.journal import summary
 
@@ -120,7 +120,7 @@ class Admin:
         self._path.unlink(missing_ok=True)
 
 
-def ask(folder: Path, call: str, *, patience: float = 30, **order: object) -> object:
+def ask(folder: Path, call: str, *, patience: float = 30, **order: object) -> Any:
     """Give an order to the emulator whose folder this is, and wait `patience` seconds for its answer. Raises AdminError."""
     try:
         with socket.socket(socket.AF_UNIX) as door, _short(folder) as path:
