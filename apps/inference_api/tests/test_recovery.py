@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -143,6 +144,24 @@ def test_an_idle_client_does_not_hold_up_the_stop(api: Api) -> None:
     began = time.monotonic()
     api.stop()
     assert time.monotonic() - began < 18  # stop_seconds is 20
+
+
+def test_a_client_let_in_while_it_stops_does_not_hold_it_up(api: Api, triton: Peer) -> None:
+    api.start().ready()
+    triton.service.delay = 2
+    under_way = threading.Thread(target=api.predict, args=(ROW,))
+    with socket.create_connection(("127.0.0.1", api.port)) as plain:
+        under_way.start()
+        until(lambda: api.metric("inference_api_in_flight") == 1)
+        assert api.process
+        api.process.terminate()
+        until(lambda: "Waiting for connections to close" in api.log.read_text())
+        began = time.monotonic()
+        with api.context.wrap_socket(plain, server_hostname="localhost") as late:
+            api.process.wait(40)
+            assert time.monotonic() - began < 15  # not the 20 of stop_seconds
+            assert late.recv(1) == b""
+    under_way.join()
 
 
 def test_a_stop_without_postgresql_leaves_the_records_to_the_next_start(

@@ -12,6 +12,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from inference_api.draining import GOODBYE_SECONDS, Loop
 from inference_api.front import head, headers_of, respond, target_of
 from inference_api.problems import Answer
 from inference_api.service import Call, Service, prediction_ids
@@ -26,6 +27,12 @@ class Connection(HttpToolsProtocol):
 
     _reading = False
     _held: RequestResponseCycle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """See asyncio. Who was let in by TLS when the server had begun to stop is not among those whom it tells to end."""
+        super().connection_made(transport)
+        if isinstance(self.loop, Loop) and self.loop.stopping():
+            self.loop.call_later(GOODBYE_SECONDS, self.shutdown)
 
     def data_received(self, data: bytes) -> None:
         """See asyncio."""

@@ -11,10 +11,20 @@ GOODBYE_SECONDS = 1.0
 
 
 class Loop(uvloop.Loop):
-    """Waits a second for the other side's end of TLS."""
+    """Waits a second for the other side's end of TLS, and knows whether it still listens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._listeners: list[Any] = []
 
     async def create_server(self, *arguments: Any, **options: Any) -> Any:
         """See asyncio; only connections with TLS have such an end."""
         if options.get("ssl") is not None:
             options.setdefault("ssl_shutdown_timeout", GOODBYE_SECONDS)
-        return await super().create_server(*arguments, **options)
+        listener = await super().create_server(*arguments, **options)
+        self._listeners.append(listener)
+        return listener
+
+    def stopping(self) -> bool:
+        """Whether it listened and does not any more."""
+        return bool(self._listeners) and not any(listener.is_serving() for listener in self._listeners)
