@@ -7,10 +7,10 @@ import sys
 from rich.console import Console
 from rich.table import Table as Shown
 
-from bench import api, inventory, stack
+from bench import api, converge, inventory, role_test, stack
 from bench.figures import Bench, Figure, Table
 
-BENCHES: tuple[Bench, ...] = (*stack.BENCHES, *inventory.BENCHES, *api.BENCHES)
+BENCHES: tuple[Bench, ...] = (*stack.BENCHES, *inventory.BENCHES, *converge.BENCHES, *role_test.BENCHES, *api.BENCHES)
 FIGURES: list[Figure] = [figure for bench in BENCHES for figure in bench.figures]
 
 
