@@ -17,6 +17,7 @@ class ActionModule(CloudAction):
         "workers": {"type": "int", "default": 16},
         "stage": {"type": "str"},
         "app": {"type": "str"},
+        "part": {"type": "bool", "default": False},
         "prune": {"type": "bool", "default": False},
         "applied_secrets": {"type": "dict", "no_log": False},
     }
@@ -26,6 +27,8 @@ class ActionModule(CloudAction):
             return failure("resources has to be a list of declarations, or a dictionary of them by kind and name")
         if options["prune"] and not options["stage"]:
             return failure("prune needs stage: only what carries a stage's label can be known to be its own")
+        if options["prune"] and options["part"]:
+            return failure("prune needs all of the stage's resources: it would delete whatever a part does not name")
         request = {name: options[name] for name in self.SPEC} | {
             "connection": connection(options),
             "check": self._task.check_mode,
@@ -33,7 +36,8 @@ class ActionModule(CloudAction):
         answer = self._ask("stack", request, self._show)
         results = answer["results"]
         display.display(summary(results, self._task.check_mode))
-        for row in answer["undeclared"] if not options["prune"] else ():
+        undeclared = [] if options["part"] else answer["undeclared"]
+        for row in undeclared if not options["prune"] else ():
             display.display(f"  undeclared  {row['kind']} {row['name'] or row['id']}", color="yellow")
         changed = [row for row in results if row["changed"]]
         if any("error" in row for row in results):
@@ -41,7 +45,7 @@ class ActionModule(CloudAction):
         return {
             "changed": bool(changed),
             "results": results,
-            "undeclared": answer["undeclared"],
+            "undeclared": undeclared,
             "diff": [diff(row) for row in changed],
             **{name: answer[name] for name in ("applied", "secret_versions") if name in answer},
         }

@@ -44,6 +44,10 @@ options:
   app:
     description: Everything that can carry labels gets C(stagecraft-app) with this value.
     type: str
+  part:
+    description: O(resources) are a part of the stage's, so that nothing is said of what else carries its label.
+    type: bool
+    default: false
   prune:
     description: Delete what is undeclared. Nothing is pruned when something failed.
     type: bool
