@@ -19,7 +19,6 @@ from rehearsal.environment import CLOUD
 from rehearsal.places import API, Place
 from rehearsal.processes import Daemon
 from rehearsal.world import WorldError, images, network, postgres_image, shell
-from rehearsal.world.storage import Storage
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = re.compile(r"[a-z][a-z0-9]{0,30}")  # no hyphen: what carries the prefix of `a` must not be of `a-b`
@@ -105,6 +104,8 @@ def _start_surroundings(place: Place, progress: Progress) -> None:
     address, port = packages.targets(place)[packages.APT]
     postgres_image.ensure(progress, apt_proxy=f"http://{address}:{port}")
     network.make_internet(place)
+    from rehearsal.world.storage import Storage  # here: its S3 client loads for half a second, in every command
+
     Storage(place).start()
     for name, module in (("names", "rehearsal.world.names"), ("forward", "rehearsal.forward")):
         if processes.start(place, python(name, module, place.name)):

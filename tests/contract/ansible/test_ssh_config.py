@@ -119,7 +119,7 @@ def test_what_does_not_come_is_said_and_nothing_is_written(play, cloud, way, wor
     late = {**NETWORK, "compute_instance": {"late-1": machine("late")}}
     gone = [{"compute_instance": {"name": "bastion-1", "state": "absent"}}]
     rest = {"name": "edge-.*|serving-.*|bastion-.*"}
-    _, waited, long, _, without, direct = play(
+    _, waited, long, deleted, without, direct = play(
         stack(late),
         way(timeout=2),
         way(filters=rest, control_folder="/" + "x" * 90),
@@ -129,6 +129,7 @@ def test_what_does_not_come_is_said_and_nothing_is_written(play, cloud, way, wor
     ).results
     assert "no SSH host keys on the serial port after 2 s: late-1 (" in waited["msg"]
     assert "too long for a socket" in long["msg"]
+    assert deleted["changed"], deleted
     assert "no running machine has the label stagecraft-role=bastion" in without["msg"]
     assert not (tmp_path / "ssh_config").exists() and not (tmp_path / "known_hosts").exists()
     assert direct["changed"] and "ProxyJump" not in (tmp_path / "direct").read_text()
