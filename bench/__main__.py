@@ -7,10 +7,12 @@ import sys
 from rich.console import Console
 from rich.table import Table as Shown
 
-from bench import api, converge, inventory, role_test, stack
+from bench import api, converge, inventory, rehearse, role_test, stack
 from bench.figures import Bench, Figure, Table
 
-BENCHES: tuple[Bench, ...] = (*stack.BENCHES, *inventory.BENCHES, *converge.BENCHES, *role_test.BENCHES, *api.BENCHES)
+BENCHES: tuple[Bench, ...] = (
+    *stack.BENCHES, *inventory.BENCHES, *converge.BENCHES, *role_test.BENCHES, *api.BENCHES, *rehearse.BENCHES,
+)  # fmt: skip
 FIGURES: list[Figure] = [figure for bench in BENCHES for figure in bench.figures]
 
 
