@@ -11,6 +11,7 @@ import json
 import logging
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -18,10 +19,11 @@ from pathlib import Path
 
 from rehearsal import files
 from rehearsal.places import Place
-from rehearsal.world import shell
+from rehearsal.world import WorldError, shell
 
 HERE = "127.0.0.1"
 LOOK_SECONDS = 0.2
+LISTEN_SECONDS = 10
 CONNECT_SECONDS = 10
 CHUNK = 1 << 16
 log = logging.getLogger(__name__)
@@ -47,12 +49,27 @@ def listed(place: Place) -> list[Forward]:
 
 
 def inward(place: Place, name: str, address: str, port: int) -> int:
-    """Forward a free port of 127.0.0.1 to an address of the rehearsal's internet; the port. A name keeps its port."""
+    """Forward a free port of 127.0.0.1 to an address of the rehearsal's internet; the port, once it listens.
+
+    A name keeps its port. Raises WorldError where nobody listens there in time."""
     with _changing(place) as items:
         old = items.get(name)
         local = old.listen[1] if old and old.inward else _free_port()
         items[name] = Forward(name, (HERE, local), (str(address), port))
+    deadline = time.monotonic() + LISTEN_SECONDS
+    while not _listens(local):
+        if time.monotonic() > deadline:
+            raise WorldError(
+                f"nobody listens on {HERE}:{local} for {name}: the process `forward` of the rehearsal has died or hangs."
+                f" `make status STAGE={place.name}` shows it; the same command again starts it"
+            )
+        time.sleep(LOOK_SECONDS / 4)
     return local
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HERE, port)) == 0
 
 
 def outward(place: Place, name: str, address: str, port: int, target_port: int) -> None:

@@ -1,4 +1,4 @@
-"""`make chaos MACHINES=yes`: `kill -9` of the run, of the cloud and of single machines while a rehearsal is built."""
+"""`make chaos ARGS=--machines`: `kill -9` of the run, of the cloud and of single machines while a rehearsal is built."""
 
 from __future__ import annotations
 
