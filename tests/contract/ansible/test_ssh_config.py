@@ -114,9 +114,11 @@ def test_keys_are_waited_for_kept_and_renewed(play, cloud, way, tmp_path):
     assert "+# instance" in run.output and "host keys  serving-1" in run.output
 
 
-def test_what_does_not_come_is_said_and_nothing_is_written(play, cloud, way, world, tmp_path):
+def test_what_does_not_come_is_said_and_nothing_is_written(play, cloud, way, world, tmp_path, monkeypatch):
     world.silent.add("late-1")
-    late = {**NETWORK, "compute_instance": {"late-1": machine("late")}}
+    monkeypatch.setattr(world, "wait", 0.0)
+    machines = {"bastion-1": machine("bastion", True), "edge-1": machine("edge"), "late-1": machine("late")}
+    late = {**NETWORK, "compute_instance": machines}
     gone = [{"compute_instance": {"name": "bastion-1", "state": "absent"}}]
     rest = {"name": "edge-.*|serving-.*|bastion-.*"}
     _, waited, long, deleted, without, direct = play(
