@@ -172,6 +172,31 @@ class Bucket:
             self.call(operation, **arguments)
         return error.value.response["Error"]["Code"]
 
+    def may(self, operation: str, /, **arguments: object) -> bool:
+        """Whether a call is allowed; any other error stays one."""
+        try:
+            return bool(self.call(operation, **arguments))
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "AccessDenied":
+                raise
+            return False
+
+    def read(self, key: str) -> bytes | None:
+        """An object; None while a server that has just started does not know its volumes."""
+        try:
+            return self.call("get_object", Key=key)["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "InternalError":
+                raise
+            return None
+
+    def anonymous(self) -> int:
+        """The HTTP status of an object's address, asked without a key."""
+        where = f"https://{places.STORAGE}/models/digits/1/model.onnx"
+        ca = environment.environment(NAME)["AWS_CA_BUNDLE"]
+        asked = self.vpc.outside("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", ca, where)
+        return int(asked.stdout)
+
 
 def visitor_reaches(address: str, port: int) -> bool:
     """Whether somebody in the rehearsal's internet opens a TCP connection."""

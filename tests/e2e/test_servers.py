@@ -9,7 +9,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from botocore.exceptions import ClientError
 from server_clients import (
     KEYS,
     NAME,
@@ -27,7 +26,7 @@ from server_clients import (
 )
 from small_vpc import wait_for
 
-from rehearsal import environment, lifecycle, packages, places, processes
+from rehearsal import lifecycle, packages, places, processes
 from rehearsal.world import shell
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -208,48 +207,21 @@ def test_grants_of_a_bucket_let_in_an_account_without_a_role_and_everybody(vpc, 
     try:
         wait_for("the role's end", lambda: bucket.refused("list_objects_v2") == "AccessDenied", 1)
         grant(reading)
-        wait_for("the grant", lambda: may(bucket, "list_objects_v2"), 2)
-        assert not may(bucket, "put_object", Key="digits/more", Body=b"x") and anonymous(bucket) == 403
+        wait_for("the grant", lambda: bucket.may("list_objects_v2"), 2)
+        assert not bucket.may("put_object", Key="digits/more", Body=b"x") and bucket.anonymous() == 403
         grant({"permission": "PERMISSION_READ", "grant_type": "GRANT_TYPE_ALL_USERS"})
-        wait_for("the grant to everybody", lambda: anonymous(bucket) == 200, 2)
+        wait_for("the grant to everybody", lambda: bucket.anonymous() == 200, 2)
         grant()
-        wait_for("its end", lambda: anonymous(bucket) == 403 and not may(bucket, "list_objects_v2"), 2)
+        wait_for("its end", lambda: bucket.anonymous() == 403 and not bucket.may("list_objects_v2"), 2)
     finally:
         bucket.bind("ADD")
-
-
-def may(bucket: Bucket, operation: str, **arguments: object) -> bool:
-    try:
-        return bool(bucket.call(operation, **arguments))
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "AccessDenied":
-            raise
-        return False
-
-
-def anonymous(bucket: Bucket) -> int:
-    """The HTTP status of an object's address, asked without a key."""
-    where = f"https://{places.STORAGE}/models/digits/1/model.onnx"
-    ca = environment.environment(NAME)["AWS_CA_BUNDLE"]
-    asked = bucket.vpc.outside("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", ca, where)
-    return int(asked.stdout)
 
 
 def test_objects_and_keys_survive_a_killed_server(bucket):
     os.kill(processes.running(PLACE, "storage"), signal.SIGKILL)
     wait_for("the end of the server", lambda: not processes.running(PLACE, "storage"), 5)
     rehearsal("up", NAME)
-    wait_for("the object", lambda: read(bucket, "digits/1/model.onnx") == b"two", 30)
-
-
-def read(bucket: Bucket, key: str) -> bytes | None:
-    """An object; None while a server that has just started does not know its volumes."""
-    try:
-        return bucket.call("get_object", Key=key)["Body"].read()
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "InternalError":
-            raise
-        return None
+    wait_for("the object", lambda: bucket.read("digits/1/model.onnx") == b"two", 30)
 
 
 def test_the_server_s_own_ports_are_closed_to_the_rehearsal(vpc):
