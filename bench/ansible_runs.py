@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.figures import ROOT, timed
+from bench import ROOT
+from bench.figures import timed
 from rehearsal.cloud import server
 
 OPERATION = 0.5  # seconds that the emulated cloud takes over an operation; a real one takes longer

@@ -10,7 +10,8 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 
-from bench.figures import HIGHER, ROOT, RUNS, Bench, Figure, medians
+from bench import ROOT
+from bench.figures import HIGHER, RUNS, Bench, Figure, medians
 
 sys.path += [
     str(ROOT / "tests" / "helpers"),

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import ROOT
 from bench.api_python import environment
 from bench.api_triton import MODEL, VERSION, Triton, answers, triton
-from bench.figures import ROOT
 from rehearsal import places
 
 from authority import Authority  # isort: skip

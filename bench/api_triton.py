@@ -15,9 +15,9 @@ from pathlib import Path
 import httpx
 import yaml
 
+from bench import ROOT
 from bench.ansible_runs import ansible
 from bench.api_python import environment
-from bench.figures import ROOT
 from rehearsal import places
 
 from process import free_port, until  # isort: skip

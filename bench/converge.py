@@ -11,10 +11,10 @@ from pathlib import Path
 
 import run as role_tests
 
-from bench import converge_reference
+from bench import ROOT, converge_reference
 from bench.ansible_runs import ansible
 from bench.converge_reference import Written
-from bench.figures import ROOT, RUNS, Bench, Figure, medians, timed
+from bench.figures import RUNS, Bench, Figure, medians, timed
 
 FIGURE = Figure(
     "converge",

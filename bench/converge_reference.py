@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from bench.figures import ROOT
+from bench import ROOT
 from rehearsal.world import shell
 
 COLLECTION = "stagecraft.platform."

@@ -8,11 +8,13 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from bench import ROOT
+from rehearsal import files
+
 SEEN = ROOT / "build" / "bench.json"
 PAGE = ROOT / "docs" / "benchmarks.md"
+PUBLIC = 0o644  # the mode of both
 RUNS = 5
 LOWER, HIGHER = "lower", "higher"
 
@@ -65,7 +67,8 @@ class Table:
         """The JSON, and the table of the page, in the order of the figures; what the page says around it stays."""
         known = [figure for figure in figures if figure.name in self.rows]
         SEEN.parent.mkdir(exist_ok=True)
-        replace(SEEN, json.dumps([self.rows[figure.name] for figure in known], indent=1) + "\n")
+        rows = json.dumps([self.rows[figure.name] for figure in known], indent=1)
+        files.write(SEEN, f"{rows}\n", PUBLIC)
         lines = [f"Last written {time.strftime('%Y-%m-%d')} on a machine with {os.cpu_count()} cores.", ""]
         lines += ["| figure | is | goal | met | compares |", "| --- | --- | --- | --- | --- |"]
         for figure in known:
@@ -75,7 +78,7 @@ class Table:
             lines.append(
                 f"| {figure.name} | {row['value']:g}{unit} | {sign} {figure.goal:g}{unit} | {met} | {figure.what} |"
             )
-        replace(PAGE, between(PAGE.read_text(), "\n".join(lines)))
+        files.write(PAGE, between(PAGE.read_text(), "\n".join(lines)), PUBLIC)
 
 
 BEGIN, END = "<!-- written by make bench -->", "<!-- end -->"
@@ -85,13 +88,6 @@ def between(page: str, text: str) -> str:
     """The page with the text between its two marks."""
     before, _, rest = page.partition(BEGIN)
     return f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}"
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    draft = path.with_suffix(path.suffix + ".new")
-    draft.write_text(text)
-    draft.replace(path)
 
 
 def medians(runs: int, *measured: Callable[[], float]) -> list[float]:

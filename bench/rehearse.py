@@ -10,7 +10,8 @@ import sys
 import tempfile
 from collections.abc import Callable
 
-from bench.figures import ROOT, RUNS, Bench, Figure
+from bench import ROOT
+from bench.figures import RUNS, Bench, Figure
 from rehearsal import lifecycle
 from rehearsal.places import Place
 

@@ -23,12 +23,13 @@ def private_folder(folder: Path) -> Path:
     return folder
 
 
-def write(path: Path, content: str | bytes) -> None:
-    """Write a file that nobody else may read: a reader sees the old one or the new one, also where the disk gets full."""
+def write(path: Path, content: str | bytes, mode: int = 0o600) -> None:
+    """Write a file, by default one that nobody else may read: a reader sees the old one or the new one, also where the
+    disk gets full."""
     private_folder(path.parent)
     fresh = path.with_name(path.name + ".new")
     try:
-        with os.fdopen(os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
+        with os.fdopen(os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, mode), "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
