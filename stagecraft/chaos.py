@@ -19,7 +19,7 @@ from typing import Any
 from rehearsal import environment
 from rehearsal.cloud import admin, server
 from rehearsal.cloud.admin import AdminError
-from stagecraft.stages import ROOT, Refused, Stage
+from stagecraft.stages import ROOT, Refused, Stage, import_collection
 
 Row = dict[str, Any]  # the result of one declaration, as the engine's stack returns it
 Say = Callable[[str], None]
@@ -182,8 +182,7 @@ def storm(emulator: server.Emulator, declared: dict[str, Any], count: int, seed:
 
 def engine(env: dict[str, str], declared: dict[str, Any], state: str) -> list[Row]:
     """Bring declarations to a state with the engine, in this process. An error of the whole run is one row."""
-    if (collections := str(ROOT / "collections")) not in sys.path:
-        sys.path.append(collections)
+    import_collection()
     from ansible_collections.stagecraft.platform.plugins.module_utils import options, resources, stack
     from ansible_collections.stagecraft.platform.plugins.module_utils.declaration import Fail
     from ansible_collections.stagecraft.platform.plugins.module_utils.session import Session

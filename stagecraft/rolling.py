@@ -8,7 +8,7 @@ import yaml
 from rich.console import Console
 
 from stagecraft import playbooks
-from stagecraft.stages import ROOT, Refused, Stage, unknown
+from stagecraft.stages import ROOT, Refused, Stage, import_collection, unknown
 from stagecraft.target import Target
 
 PLAYBOOK = ROOT / "playbooks" / "roll.yml"
@@ -20,7 +20,14 @@ def machines(stage: Stage, what: str) -> list[str]:
     declared: dict[str, Any] = yaml.safe_load(path.read_text())["machines"] if path.exists() else {}
     if not declared:
         raise Refused(f"{stage.name} declares no machines, so there is nothing to roll.", 2)
-    roles = {role: [f"{role}-{i + 1}" for i in range(int(one.get("count", 1)))] for role, one in declared.items()}
+    import_collection()
+    from ansible.errors import AnsibleFilterError  # here, because Ansible would make every other command start later
+    from ansible_collections.stagecraft.platform.plugins.filter.stage import machine_names
+
+    try:
+        roles: dict[str, list[str]] = {role: machine_names({role: one}) for role, one in declared.items()}
+    except AnsibleFilterError as error:
+        raise Refused(f"{path}: {error}", 2) from None
     known = roles | {name: [name] for names in roles.values() for name in names}
     if what not in known:
         if not what:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,12 @@ class Stage:
     @property
     def playbook(self) -> Path:
         return ROOT / "playbooks" / f"{self.name}.yml"
+
+
+def import_collection() -> None:
+    """Let this process import what the collection is made of, as ansible_collections.stagecraft.platform."""
+    if (collections := str(ROOT / "collections")) not in sys.path:
+        sys.path.append(collections)
 
 
 def names() -> list[str]:
