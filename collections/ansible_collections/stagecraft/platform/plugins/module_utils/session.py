@@ -74,9 +74,8 @@ class Session:
         self._known: dict[tuple, tuple[str, Any]] = {}
         self._stubs: dict[str, Any] = {}
         self._lock = threading.Lock()
-        self.notice: Callable[[str], None] | None = (
-            None  # takes a line about what is tried again, where somebody sees it
-        )
+        # Takes a line about what is tried again, where somebody sees it.
+        self.notice: Callable[[str], None] | None = None
         self._next_notice, self._notices = 0.0, threading.Lock()
 
     @classmethod
