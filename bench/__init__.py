@@ -4,4 +4,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "collections"), str(ROOT / "tests" / "roles")]  # for ansible_collections, and for `run`
+sys.path[:0] = [
+    str(ROOT / folder)
+    for folder in (
+        *("collections", "tests/roles", "molecule/shared"),
+        *("tests/helpers", "tests/e2e", "apps/inference_api/tests", "apps/inference_api/src", "apps/model_sync"),
+    )
+]  # they import each other

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from rich.console import Console
 from rich.table import Table as Shown
 
-from bench import api, converge, inventory, rehearse, role_test, stack
+from bench import api, cold_start, converge, cost, engine, export, image, inventory, rehearse, role_test, scale, stack
 from bench.figures import Bench, Figure, Table
+from stagecraft import testing
 
 BENCHES: tuple[Bench, ...] = (
-    *stack.BENCHES, *inventory.BENCHES, *converge.BENCHES, *role_test.BENCHES, *api.BENCHES, *rehearse.BENCHES,
+    *stack.BENCHES, *export.BENCHES, *inventory.BENCHES, *converge.BENCHES, *role_test.BENCHES, *api.BENCHES,
+    *engine.BENCHES, *image.BENCHES, *rehearse.BENCHES, *cold_start.BENCHES, *scale.BENCHES, *cost.BENCHES,
 )  # fmt: skip
 FIGURES: list[Figure] = [figure for bench in BENCHES for figure in bench.figures]
 
@@ -23,6 +26,7 @@ def main(only: str = "") -> int:
     if not chosen:
         console.print(f"There is no figure {only}. There are: {', '.join(figure.name for figure in FIGURES)}.")
         return 2
+    os.environ.update(testing.environment())  # Python keeps what it compiles, as it does unless it is told not to
     table, met = Table.read(), True
     for bench in chosen:
         console.print(f"[bold]{', '.join(figure.name for figure in bench.figures)}")

@@ -15,6 +15,9 @@ from typing import Any
 from bench import ROOT
 from bench.figures import timed
 from rehearsal.cloud import server
+from rehearsal.environment import OPERATORS
+from stagecraft import rendered
+from stagecraft.stages import Stage
 
 OPERATION = 0.5  # seconds that the emulated cloud takes over an operation; a real one takes longer
 
@@ -57,12 +60,4 @@ def play(tasks: list[dict], env: dict[str, str]) -> float:
 
 def partners(env: dict[str, str]) -> dict[str, dict[str, dict]]:
     """The resources that the partners stage declares, by kind and name."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        out = Path(folder) / "resources.json"
-        task = {
-            "ansible.builtin.copy": {"content": "{{ stage_resources | to_json }}", "dest": str(out), "mode": "0600"}
-        }
-        playbook = Path(folder) / "render.yml"
-        playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
-        ansible("ansible-playbook", str(playbook), "-e", "ssh_public_key=''", env=env | {"STAGE": "partners"})
-        return json.loads(out.read_text())
+    return rendered.resources(Stage("partners"), env | OPERATORS)

@@ -11,25 +11,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import ROOT
+from bench import ROOT, trained
 from bench.api_python import environment
-from bench.api_triton import MODEL, VERSION, Triton, answers, triton
-from rehearsal import places
+from bench.api_triton import answers, triton
+from bench.load import Target
+from bench.trained import MODEL, VERSION
 
 from authority import Authority  # isort: skip
 from postgres import PASSWORD, Postgres  # isort: skip
 from process import KEY, Api, command, free_port, until  # isort: skip
 
 APP = ROOT / "apps" / "inference_api"
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where one of them is asked for a prediction, and the request's body."""
-
-    name: str
-    address: str
-    body: Path
 
 
 @dataclass(frozen=True)
@@ -54,8 +46,8 @@ def servers(say: Callable[[str], None]) -> Iterator[Servers]:
         api = Api(settings | {"INFERENCE_API_TRITON_ADDRESS": model.grpc}, folder / "api.log", python=python)
         ending.callback(api.kill)
         api.start().ready()
-        proxy = ending.enter_context(plain(folder, model, python))
-        image = json.loads((places.cache() / "models" / "heldout.json").read_text())["images"][0]
+        proxy = ending.enter_context(uvicorn("api_proxy", python, folder, TRITON=model.grpc))
+        image = trained.digits().images[0]
         rows, tensor = folder / "rows.json", folder / "tensor.json"
         rows.write_text(json.dumps({"inputs": [image]}))
         one = {"name": "image", "shape": [1, len(image)], "datatype": "FP32", "data": image}
@@ -99,14 +91,14 @@ def database(folder: Path) -> Iterator[tuple[Callable[[], int], dict[str, str]]]
 
 
 @contextlib.contextmanager
-def plain(folder: Path, model: Triton, python: str) -> Iterator[str]:
-    """The plain proxy by uvicorn with its own defaults; its address."""
-    port, log = free_port(), folder / "plain.log"
+def uvicorn(app: str, python: str, folder: Path, **variables: str) -> Iterator[str]:
+    """An ASGI application of this package by uvicorn with its own defaults, one process; its address."""
+    port, log = free_port(), folder / f"{app}.log"
     arguments = ["--port", str(port), "--no-access-log", "--log-level", "warning"]
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [python, "-m", "uvicorn", "bench.api_proxy:app", *arguments],
-            cwd=ROOT, env=os.environ | {"TRITON": model.grpc}, stdout=out, stderr=subprocess.STDOUT,
+            [python, "-m", "uvicorn", f"bench.{app}:app", *arguments],
+            cwd=ROOT, env=os.environ | variables, stdout=out, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
         until(lambda: answers(process, log, f"http://127.0.0.1:{port}/healthz"), 90)

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +14,16 @@ from pathlib import Path
 import httpx
 import yaml
 
-from bench import ROOT
+from bench import ROOT, trained
 from bench.ansible_runs import ansible
 from bench.api_python import environment
-from rehearsal import places
+from bench.trained import MODEL, VERSION
 
 from process import free_port, until  # isort: skip
 
 ROLE = ROOT / "roles" / "triton"
 LOCKS = (ROLE / "files" / "requirements-server.lock", ROLE / "files" / "requirements-backend.lock")
 BACKENDS = ROLE / "templates" / "tree" / "opt" / "triton" / "{__triton_build}"
-MODEL, VERSION = "digits", "1"  # the linear one: what is measured is the way to the model, not the model
 
 
 @dataclass(frozen=True)
@@ -73,11 +71,8 @@ def answers(process: subprocess.Popen[bytes], log: Path, address: str) -> bool:
 
 def repository(folder: Path) -> Path:
     """A model repository with the trained model and the configuration that the role would write for it."""
-    built = places.cache() / "models"
-    train = [sys.executable, str(ROOT / "models" / MODEL / "train.py"), "--out", str(built)]
-    subprocess.run(train, check=True, capture_output=True)
     made = folder / "repository" / MODEL
-    shutil.copytree(built / "models" / MODEL / VERSION, made / VERSION)
+    shutil.copytree(trained.digits().model.parent, made / VERSION)
     declared = yaml.safe_load((ROOT / "inventories/partners/group_vars/all/models.yml").read_text())["models"][MODEL]
     variables = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
     variables |= {"triton_source": "wheel", "item": {"key": MODEL, "value": declared}}

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import containers
 import run as role_tests
 
 from bench import ROOT, converge_reference
@@ -32,9 +33,9 @@ Play = Callable[[Path], tuple[int, int]]
 def machine(state: Path) -> Iterator[Play]:
     """A container as role tests have them; what runs a playbook on it and says how many tasks it had, and changes."""
     inventory = state / "machine.json"
-    hosts = {"hosts": {HOST: {"molecule_image": FAMILY}}}
-    inventory.write_text(json.dumps({"all": {"children": {SCENARIO: hosts, "triton": hosts}}}))
-    env = role_tests.environment(SCENARIO, state, [FAMILY])
+    hosts = {"hosts": {HOST: {}}}
+    inventory.write_text(json.dumps({"all": {"children": {SCENARIO: hosts, "triton": hosts, "backup_age": hosts}}}))
+    env = role_tests.environment(SCENARIO, state)
     env |= {"MOLECULE_PROJECT_DIRECTORY": str(ROOT), "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     env |= {"ANSIBLE_PIPELINING": "1", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_ROLES_PATH": str(state / "roles")}
 
@@ -45,10 +46,10 @@ def machine(state: Path) -> Iterator[Play]:
         return (int(recap[1]), int(recap[2])) if recap else (0, 0)
 
     try:
-        play(SHARED / "create.yml")
+        containers.up(SCENARIO, state, {HOST: FAMILY})
         yield play
     finally:
-        play(SHARED / "destroy.yml")
+        containers.down(SCENARIO, state)
 
 
 def converged(say: Callable[[str], None]) -> dict[str, float]:

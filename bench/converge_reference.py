@@ -60,7 +60,7 @@ class Written:
     def task(self, path: str, member: tarfile.TarInfo) -> dict[str, Any]:
         options = {"dest": path, "owner": member.uname, "group": member.gname}
         if member.issym():
-            return {"ansible.builtin.file": options | {"src": member.linkname, "state": "link"}}
+            return {"ansible.builtin.file": options | {"src": member.linkname, "state": "link", "follow": False}}
         options["mode"] = f"{member.mode:04o}"
         if member.isdir():
             return {"ansible.builtin.file": options | {"state": "directory"}}
@@ -77,18 +77,26 @@ def write(ours: Path, reference: Path, written: Written) -> None:
         for part in ("defaults", "vars", "files", "handlers"):
             if (role / part).exists():
                 (copy / part).symlink_to(role / part)
-        tasks = tasks_of(role, "main.yml", written)
+        tasks = tasks_of(role, read(role, "main.yml"), written)
         (copy / "tasks" / "main.yml").write_text(yaml.safe_dump(tasks, sort_keys=False))
     play |= {"pre_tasks": [{FACTS: {"gather_subset": SUBSET}}], "roles": names}
     reference.write_text(yaml.safe_dump([play], sort_keys=False))
 
 
-def tasks_of(role: Path, name: str, written: Written) -> list[dict[str, Any]]:
-    """The tasks of a file of a role, with those that it imports. Raises RuntimeError for a module of ours without a like."""
+def read(role: Path, name: str) -> list[dict[str, Any]]:
+    """The tasks of a file of a role."""
+    return list(yaml.safe_load((role / "tasks" / name).read_text()))
+
+
+def tasks_of(role: Path, found: list[dict[str, Any]], written: Written) -> list[dict[str, Any]]:
+    """What the reference has for these tasks of a role, and for those that they import or hold.
+
+    Raises RuntimeError for a module of ours without a like."""
     tasks: list[dict[str, Any]] = []
-    for task in yaml.safe_load((role / "tasks" / name).read_text()):
-        if IMPORT in task:
-            block = tasks_of(role, task.pop(IMPORT), written)
+    for task in found:
+        if IMPORT in task or "block" in task:
+            inner = read(role, task.pop(IMPORT)) if IMPORT in task else task.pop("block")
+            block = tasks_of(role, inner, written)
             tasks += [task | {"block": block}] if block else []
         elif module := next((key for key in task if key.startswith(COLLECTION)), ""):
             options = task.pop(module)
@@ -112,5 +120,11 @@ def stock(role: Path, module: str, options: dict[str, Any], written: Written) ->
         unit = {"name": "{{ item }}", "state": "started", "enabled": True}
         # systemd skips what cannot run in a container, and Ansible would call each try a change.
         changed = "unit is changed and unit.status.ConditionResult == 'yes'"
-        return [{UNIT: unit, "loop": options["names"], "register": "unit", "changed_when": changed}]
+        started = {UNIT: unit, "loop": options["names"], "register": "unit", "changed_when": changed}
+        away = [{UNIT: {"name": name, "state": "stopped", "enabled": False}} for name in options.get("stopped", ())]
+        return [*away, started]
+    if module == "python_environment":
+        # Both run on what our role has made; that it is there is all that the reference asks.
+        made = {"argv": ["pip", "install"], "creates": f"{options['path']}/*/requirements.lock"}
+        return [{"ansible.builtin.command": made}]
     raise RuntimeError(f"roles/{role.name}: nothing is known that does what {COLLECTION}{module} does; add it here")

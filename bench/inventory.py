@@ -68,9 +68,8 @@ def listed(say: Callable[[str], None]) -> dict[str, float]:
         said = ansible("ansible-inventory", "-i", str(files["yc_compute.yml"]), "--list", env=env)
         if (seen := len(json.loads(said)["_meta"]["hostvars"])) != HOSTS:
             raise RuntimeError(f"the inventory shows {seen} hosts, not {HOSTS}")
-        static, ours = medians(RUNS, run("static.yml"), run("yc_compute.yml"))
-        (stock,) = medians(1, run("stock_compute.yml"))
-    say(f"static {static:.1f} s, yc_compute {ours:.1f} s, by Constructable {stock:.1f} s (one run)")
+        static, ours, stock = medians(RUNS, *map(run, ("static.yml", "yc_compute.yml", "stock_compute.yml")))
+    say(f"static {static:.1f} s, yc_compute {ours:.1f} s, by Constructable {stock:.1f} s")
     return {STATIC.name: ours / static, STOCK.name: ours / stock}
 
 

@@ -1,35 +1,55 @@
-"""A rehearsal of the partners stage from nothing, and its playbook again where nothing is left to do."""
+"""Rehearsals of the stages from nothing, and their playbooks again where nothing is left to do."""
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+import pytest
 
 from bench import ROOT
 from bench.figures import RUNS, Bench, Figure
 from rehearsal import lifecycle
 from rehearsal.places import Place
 
-STAGE = "partners"
-COLD = Figure(
-    "rehearse-cold", 480, "`make rehearse` from nothing, with images and packages in the cache (one run)", unit="s"
+BUILT, AGAIN = "from nothing, with images and packages in the cache (one run)", "again, nothing to change"
+PARTNERS = (
+    Figure("rehearse-cold", 480, f"`make rehearse STAGE=partners` {BUILT}", unit="s"),
+    Figure("rehearse-warm", 60, f"the playbook of a rehearsed partners stage {AGAIN}", unit="s"),
 )
-WARM = Figure("rehearse-warm", 60, "the playbook of a rehearsed stage again, nothing to change", unit="s")
+MVP = (
+    Figure("mvp-rehearse", 180, f"`make rehearse STAGE=mvp` {BUILT}", unit="s"),
+    Figure("mvp-rehearse-warm", 30, f"the playbook of a rehearsed mvp stage {AGAIN}", unit="s"),
+)
 
 
-def stagecraft(command: str, state: str) -> str:
-    """The closing line of a command on the stage. Raises RuntimeError with the end of what it says where it fails."""
-    words = [sys.executable, "-m", "stagecraft", command, STAGE]
-    environment = os.environ | {"STAGECRAFT_STATE": state}
-    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+def stagecraft(command: str, stage: str) -> str:
+    """The closing line of a command on a stage. Raises RuntimeError with the end of what it says where it fails."""
+    words = [sys.executable, "-m", "stagecraft", command, stage]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(words[2:])}: {done.stdout[-2000:]}{done.stderr[-1000:]}")
     return done.stdout.strip().splitlines()[-1]
+
+
+@contextlib.contextmanager
+def rehearsed(stage: str) -> Iterator[str]:
+    """A stage built in a state folder of its own, which the environment names until it is down again; the closing line.
+
+    Raises RuntimeError where a rehearsal of it is up."""
+    if lifecycle.leftovers(Place(stage)):
+        raise RuntimeError(f"a rehearsal of {stage} is up: end it first (make down STAGE={stage})")
+    with tempfile.TemporaryDirectory(prefix="bench-") as state, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STAGECRAFT_STATE", state)
+        try:
+            yield stagecraft("rehearse", stage)
+        finally:
+            stagecraft("down", stage)
 
 
 def seconds(line: str, promised: str) -> float:
@@ -39,22 +59,21 @@ def seconds(line: str, promised: str) -> float:
     return float(said[1])
 
 
-def rehearsal(say: Callable[[str], None]) -> dict[str, float]:
-    """Build the stage, check it, run it again a few times, and take it down."""
-    if lifecycle.leftovers(Place(STAGE)):
-        raise RuntimeError(f"a rehearsal of {STAGE} is up: end it first (make down STAGE={STAGE})")
-    with tempfile.TemporaryDirectory(prefix="bench-") as state:
-        try:
-            say(line := stagecraft("rehearse", state))
-            cold = seconds(line, r"partners: rehearsed in (\d+)s, \d+ hosts, \d+ checks passed, second run changed 0")
-            warm = []
+def rehearsal(stage: str, figures: tuple[Figure, Figure]) -> Bench:
+    """Build a stage, check it, run it again a few times, and take it down."""
+
+    def measure(say: Callable[[str], None]) -> dict[str, float]:
+        with rehearsed(stage) as line:
+            say(line)
+            ended = r"rehearsed in (\d+)s, \d+ hosts, \d+ checks passed, second run changed 0"
+            seen, warm = [seconds(line, f"{stage}: {ended}")], []
             for _ in range(RUNS):
-                say(line := stagecraft("apply", state))
-                warm.append(seconds(line, r"partners: changed 0 in (\d+)s, \d+ hosts"))
-            say(stagecraft("destroy", state))
-        finally:
-            stagecraft("down", state)
-    return {COLD.name: cold, WARM.name: statistics.median(warm)}
+                say(line := stagecraft("apply", stage))
+                warm.append(seconds(line, rf"{stage}: changed 0 in (\d+)s, \d+ hosts"))
+            say(stagecraft("destroy", stage))
+        return dict(zip((figure.name for figure in figures), [*seen, statistics.median(warm)], strict=True))
+
+    return Bench(figures, measure, root=True)
 
 
-BENCHES = (Bench((COLD, WARM), rehearsal, root=True),)
+BENCHES = (rehearsal("partners", PARTNERS), rehearsal("mvp", MVP))

@@ -12,6 +12,7 @@ import typer
 
 from rehearsal import environment, files, lifecycle, report
 from rehearsal.cloud import admin
+from rehearsal.serverless import control
 from rehearsal.world import WorldError
 
 app = typer.Typer(
@@ -65,6 +66,23 @@ def quota(
         raise WorldError(f"{which!r} is no quota of the emulated cloud; `rehearsal quota {name}` lists them")
     for row in rows:
         print(f"{row['name']:<36} {row['usage']:>14} of {'any' if row['limit'] is None else row['limit']}")
+
+
+@app.command()
+def serverless(
+    name: Name,
+    idle: Annotated[
+        float | None, typer.Option(min=0, help="Seconds without a request after which an instance goes; kept.")
+    ] = None,
+) -> None:
+    """Instances of serverless containers by revision, and how long they stay without a request."""
+    place = lifecycle.place_of(name)
+    if idle is not None:
+        control.ask(place, "idle", seconds=idle)
+    told = control.ask(place, "status")
+    print(f"an instance goes after {told['idle']:g} s without a request")
+    for revision, count in told["revisions"].items():
+        print(f"{revision:<24} {count['instances']} instances, {count['starting']} starting")
 
 
 @app.command()

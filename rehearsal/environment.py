@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 from rehearsal import files, processes
-from rehearsal.places import PACKAGES, STORAGE, WHEELS, Place
+from rehearsal.places import CONTROLLER, PACKAGES, STORAGE, WHEELS, Place
 from rehearsal.world import WorldError
 from rehearsal.world.shell import NETNS
 
 CLOUD = "cloud"  # the daemon that answers the cloud's API
+OPERATORS = {"STAGECRAFT_OPERATORS": f"{CONTROLLER}/32"}  # who may log in to a rehearsal's machines
 OVERLAY = Path(__file__).with_name("overlay.yml")
 
 
@@ -25,7 +26,7 @@ def environment(name: str) -> dict[str, str]:
         raise WorldError(f"{name}: no such rehearsal. Start it: rehearsal up {name}") from None
     variables["STAGECRAFT_OVERLAY"] = str(OVERLAY)
     if has_machines(place):
-        variables |= {
+        variables |= OPERATORS | {
             "YC_STORAGE_ENDPOINT": f"https://{STORAGE}",
             "AWS_CA_BUNDLE": variables["YC_ROOT_CERTIFICATES"],
             "STAGECRAFT_APT_PROXY": f"http://{PACKAGES}",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import json
 import os
 import re
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,14 +16,17 @@ from pathlib import Path
 from rehearsal import environment, files, packages, processes
 from rehearsal.cloud import admin
 from rehearsal.environment import CLOUD
-from rehearsal.places import API, Place
+from rehearsal.places import API, REST, Place
 from rehearsal.processes import Daemon
-from rehearsal.world import WorldError, images, network, postgres_image, shell
+from rehearsal.serverless import control
+from rehearsal.serverless import network as serverless
+from rehearsal.world import WorldError, images, names, network, postgres_image, shell
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = re.compile(r"[a-z][a-z0-9]{0,30}")  # no hyphen: what carries the prefix of `a` must not be of `a-b`
 API_LIMIT = 120  # seconds; after a restart of the machine the cloud first brings its machines back
 DELAY = 0.2  # seconds that an operation takes at least: long enough for two to overlap, short for a person
+FRONT, FRONT_LIMIT = "serverless", 30  # the daemon in front of serverless containers, and seconds until it answers
 RESUMING = 300  # seconds in which dead machines and databases are back
 # program: the Debian package that has it
 PROGRAMS = {
@@ -36,6 +39,8 @@ PROGRAMS = {
     "/usr/lib/podman/netavark": "netavark",
     "mmdebstrap": "mmdebstrap",
     "apt-cacher-ng": "apt-cacher-ng",
+    "docker-registry": "docker-registry",
+    "skopeo": "skopeo",
 }
 Progress = Callable[[str], None]
 
@@ -61,6 +66,8 @@ def up(place: Place, *, machines: bool = True, progress: Progress = print) -> No
             files.write(place.owner, str(place.folder))
             _start_surroundings(place, progress)
         _start_cloud(place, progress, machines=machines)
+        if machines:
+            _wait_for_front(place)
 
 
 def check_machine() -> None:
@@ -104,11 +111,18 @@ def _start_surroundings(place: Place, progress: Progress) -> None:
     address, port = packages.targets(place)[packages.APT]
     postgres_image.ensure(progress, apt_proxy=f"http://{address}:{port}")
     network.make_internet(place)
-    from rehearsal.world.storage import Storage  # here: its S3 client loads for half a second, in every command
+    from rehearsal.world import registry, storage  # here: their libraries load for half a second, in every command
 
-    Storage(place).start()
-    for name, module in (("names", "rehearsal.world.names"), ("forward", "rehearsal.forward")):
-        if processes.start(place, python(name, module, place.name)):
+    storage.Storage(place).start()
+    registry.Server(place).start()
+    names.prepare(place)
+    serverless.make(place)
+    for name, module, netns in (
+        ("names", "rehearsal.world.names", None),
+        ("forward", "rehearsal.forward", None),
+        (FRONT, "rehearsal.serverless.front", serverless.router(place)),
+    ):
+        if processes.start(place, python(name, module, place.name, netns=netns)):
             progress(f"{name} started")
 
 
@@ -121,11 +135,13 @@ def python(name: str, module: str, *arguments: str, netns: str | None = None) ->
 def _start_cloud(place: Place, progress: Progress, *, machines: bool) -> None:
     where = ["--folder", str(place.cloud), "--delay", str(DELAY)]
     if machines:
-        where += ["--host", str(API), "--port", "443", "--world", "rehearsal.world.linux:create"]
+        where += ["--host", str(API), "--port", "443", "--rest-host", str(REST), "--rest-port", "443"]
+        where += ["--world", "rehearsal.world.linux:create"]
     else:
         where += ["--host", "127.0.0.1", "--port", str(_last_port(place))]
     netns = place.netns("internet") if machines else None
-    if not processes.start(place, python(CLOUD, "rehearsal.cloud", *where, netns=netns)):
+    process = processes.start(place, python(CLOUD, "rehearsal.cloud", *where, netns=netns))
+    if process is None:
         progress("the cloud's API is up already")
         try:
             admin.ask(place.cloud, "resume", patience=RESUMING)
@@ -133,20 +149,23 @@ def _start_cloud(place: Place, progress: Progress, *, machines: bool) -> None:
             raise WorldError(f"what has died of {place.name} cannot be brought back: {error}") from error
         return
     progress("waiting for the cloud's API")
-    deadline = time.monotonic() + API_LIMIT
-    while True:
-        try:
-            admin.ask(place.cloud, "status")
-            return
-        except admin.AdminError as error:
-            log = processes.log_file(place, CLOUD)
-            if not processes.running(place, CLOUD):
-                raise WorldError(f"the emulated cloud did not start; the end of {log}:\n{last_lines(log)}") from None
-            if time.monotonic() > deadline:
-                raise WorldError(
-                    f"the emulated cloud does not answer within {API_LIMIT} s ({error}); see {log}"
-                ) from None
-        time.sleep(0.1)
+    ask = functools.partial(admin.ask, place.cloud, "status")
+    if error := processes.refusal(place, CLOUD, ask, API_LIMIT, (admin.AdminError,)):
+        log = processes.log_file(place, CLOUD)
+        if (status := process.poll()) is None:
+            raise WorldError(f"the emulated cloud does not answer within {API_LIMIT} s ({error}); see {log}")
+        how = f"signal {-status}" if status < 0 else f"exit status {status}"
+        raise WorldError(
+            f"the emulated cloud ended with {how} before it answered; the end of {log}:\n{last_lines(log)}"
+        )
+
+
+def _wait_for_front(place: Place) -> None:
+    """Serverless containers have an address that answers. Raises WorldError."""
+    ask = functools.partial(control.ask, place, "status")
+    if error := processes.refusal(place, FRONT, ask, FRONT_LIMIT, (WorldError,)):
+        log = processes.log_file(place, FRONT)
+        raise WorldError(f"{error}; the end of {log}:\n{last_lines(log)}")
 
 
 def _last_port(place: Place) -> int:
@@ -171,6 +190,8 @@ def down(place: Place) -> dict[str, int]:
     if containers:
         shell.podman("rm", "--force", "--time", "0", "--volumes", *containers)
     removed["processes"] += processes.end(processes.of_rehearsal(place), patience=1)
+    if place.pulled.exists():
+        shell.podman("rmi", "--ignore", *set(place.pulled.read_text().split()))
     removed["mounts"] = len(mounts := _mounts(place))
     for mount in mounts:
         shell.run("umount", "--lazy", mount)

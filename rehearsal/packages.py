@@ -41,11 +41,13 @@ def start(place: Place) -> None:
     argv = (sys.executable, "-m", "rehearsal.packages", place.name)
     root = str(Path(__file__).resolve().parents[1])
     processes.start(place, processes.Daemon(DAEMON, argv, env={"PYTHONPATH": root}))
-    deadline = time.monotonic() + START_LIMIT
-    while not all(_answers(target) for target in targets(place).values()) or len(targets(place)) < 2:
-        if processes.running(place, DAEMON) is None or time.monotonic() > deadline:
-            raise WorldError(f"the package cache does not start; see {processes.log_file(place, DAEMON)}")
-        time.sleep(0.05)
+
+    def ask() -> None:
+        if len(found := targets(place)) < 2 or not all(_answers(target) for target in found.values()):
+            raise ConnectionError
+
+    if processes.refusal(place, DAEMON, ask, START_LIMIT, (ConnectionError,)):
+        raise WorldError(f"the package cache does not start; see {processes.log_file(place, DAEMON)}")
 
 
 def stop(place: Place) -> None:

@@ -15,10 +15,24 @@ STORAGE = IPv4Address("198.51.100.3")  # Object Storage, port 443
 PACKAGES = IPv4Address("198.51.100.4")  # apt proxy, port 80
 WHEELS = IPv4Address("198.51.100.6")  # Python packages, port 80
 VISITOR = IPv4Address("198.51.100.5")  # somebody out there, for port scans
+REST = IPv4Address("198.51.100.7")  # the emulated cloud for those who speak JSON, port 443
+REGISTRY = IPv4Address("198.51.100.8")  # Container Registry, port 443
+SERVERLESS = IPv4Address("198.51.100.9")  # serverless containers and API gateways, port 443
+SERVERLESS_EGRESS = IPv4Address("198.51.100.10")  # what serverless containers come from
+REGISTRY_NAME = "cr.yandex"
+CONTAINERS, GATEWAYS = "containers.yandexcloud.net", "apigw.yandexcloud.net"  # the domains of their names
+METADATA = IPv4Address("169.254.169.254")  # a machine asks here who it is, port 80
 PUBLIC = IPv4Network("198.51.100.64/26")  # what the cloud gives to instances
 
 PACKAGES_PORT = 80  # as out there: security groups need no rule of their own in a rehearsal
 PROVIDER_RANGES = (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16"))
+
+
+def settle() -> None:
+    """Make the folders that the environment names absolute: what this process starts may work in another folder."""
+    for name in ("STAGECRAFT_STATE", "STAGECRAFT_CACHE"):
+        if os.environ.get(name):
+            os.environ[name] = str(Path(os.environ[name]).absolute())
 
 
 def cache() -> Path:
@@ -76,6 +90,11 @@ class Place:
 
     def container(self, what: str) -> str:
         return f"{self.prefix}{what}"
+
+    @property
+    def pulled(self) -> Path:
+        """The file that names what was pulled from the rehearsal's registries: the machine's podman has it."""
+        return self.folder / "registry" / "pulled"
 
     @property
     def label(self) -> str:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from rehearsal.world.shell import NETNS
 
 MARKER = "STAGECRAFT_REHEARSAL"  # every process of a rehearsal carries its name in this environment variable,
 STATE = "STAGECRAFT_STATE"  # and the state folder to which it belongs: another folder may have a rehearsal of that name
-EXEC_LOOKS = 20  # a process that is just becoming another program shows no environment for a moment
+ASK_SECONDS = 0.1  # between two questions to a daemon that starts
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,10 @@ def _pidfile(place: Place, name: str) -> Path:
     return place.folder / "run" / f"{name}.pid"
 
 
-def start(place: Place, daemon: Daemon) -> bool:
-    """Start the daemon unless it runs. True: it was started now."""
+def start(place: Place, daemon: Daemon) -> subprocess.Popen[bytes] | None:
+    """Start the daemon unless it runs. What was started now, or None."""
     if running(place, daemon.name):
-        return False
+        return None
     log, pidfile = log_file(place, daemon.name), _pidfile(place, daemon.name)
     for folder in (log.parent, pidfile.parent):
         files.private_folder(folder)
@@ -54,21 +55,35 @@ def start(place: Place, daemon: Daemon) -> bool:
             env={**os.environ, **daemon.env, MARKER: place.name, STATE: str(state())},
             start_new_session=True,
         )
-    files.write(pidfile, str(process.pid))
-    return True
+    files.write(pidfile, f"{process.pid} {_started(process.pid)}")
+    return process
 
 
 def running(place: Place, name: str) -> int | None:
-    """The process id of a daemon, or None. A process id that now belongs to something else does not count."""
+    """The process id of a daemon, or None. A process id that now belongs to something else does not count.
+
+    A process is known by its number and its start: its environment cannot be read while it becomes another program."""
     try:
-        pid = int(_pidfile(place, name).read_text())
+        pid, started = map(int, _pidfile(place, name).read_text().split())
     except (FileNotFoundError, ValueError):
         return None
-    for _ in range(EXEC_LOOKS):
-        if not _alive(pid) or _belongs(pid, place):
-            break
-        time.sleep(0.01)
-    return pid if _alive(pid) and _belongs(pid, place) else None
+    return pid if _alive(pid) and _started(pid) == started else None
+
+
+def refusal(
+    place: Place, name: str, ask: Callable[[], object], limit: float, errors: tuple[type[Exception], ...]
+) -> Exception | None:
+    """Ask a daemon that has just been started until it answers. Returns None then; the last of `errors` where it has
+    ended before, or has not answered after `limit` seconds."""
+    deadline = time.monotonic() + limit
+    while True:
+        try:
+            ask()
+            return None
+        except errors as error:
+            if running(place, name) is None or time.monotonic() > deadline:
+                return error
+        time.sleep(ASK_SECONDS)
 
 
 def daemons(place: Place) -> dict[str, int | None]:
@@ -119,11 +134,23 @@ def stop(place: Place, name: str) -> None:
         end({pid})
 
 
-def _alive(pid: int) -> bool:
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/<pid>/stat from the third, the state, on (proc_pid_stat(5)); empty when there is no process."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return []
+
+
+def _alive(pid: int) -> bool:
+    fields = _stat(pid)
+    return bool(fields) and fields[0] not in "ZX"
+
+
+def _started(pid: int) -> int | None:
+    """When a process started, in clock ticks since the machine's start."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields else None
 
 
 def _environment(pid: int) -> dict[str, str]:
@@ -158,5 +185,5 @@ def _lineage() -> set[int]:
     pid, seen = os.getpid(), set()
     while pid > 1:
         seen.add(pid)
-        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        pid = int(_stat(pid)[1])
     return seen

@@ -8,16 +8,19 @@ from collections.abc import Iterator
 from rehearsal import environment, forward, processes
 from rehearsal.cloud import admin
 from rehearsal.places import Place
+from rehearsal.serverless import instances
 from rehearsal.world import shell
 
 
 def lines(place: Place) -> Iterator[str]:
     """A readable account of a rehearsal, line by line."""
-    if not environment.was_started(place):
-        yield f"{place.name}: not started"
-        return
     if folder := place.foreign():
         yield f"  containers and namespaces of this name belong to {folder}"
+    if not environment.was_started(place):
+        yield f"{place.name}: not started" + (
+            " in this state folder: set STAGECRAFT_STATE to that one" if folder else ""
+        )
+        return
     yield "processes"
     for name, pid in processes.daemons(place).items():
         yield f"  {name:<12} {pid or 'DEAD: rehearsal up ' + place.name + ' starts it again'}"
@@ -27,6 +30,8 @@ def lines(place: Place) -> Iterator[str]:
         yield "forwards"
         for item in forward.listed(place):
             yield f"  {item.name:<12} {item.listen[0]}:{item.listen[1]} to {item.target[0]}:{item.target[1]}"
+    if (logs := instances.log_folder(place)).exists():
+        yield f"what instances of serverless containers print: {logs}/"
     yield from _cloud(place)
 
 
@@ -42,7 +47,7 @@ def _networks(place: Place) -> Iterator[str]:
     for name in sorted(shell.namespaces()):
         if name.startswith(place.prefix):
             shown = shell.ip_json(name, "-4", "addr", "show", "scope", "global")
-            addresses = [info["local"] for link in shown for info in link.get("addr_info", ())]
+            addresses = [info["local"] for link in shown for info in link.get("addr_info", ()) if "local" in info]
             yield f"  {name.removeprefix(place.prefix):<24} {' '.join(addresses)}"
 
 

@@ -50,7 +50,7 @@ class Filled:
 
 def locks(root: Path) -> list[Path]:
     """The hash-locked requirement files of everything that machines install: of the applications and of the roles."""
-    return sorted([*root.glob("apps/*/requirements.lock"), *root.glob("roles/*/files/requirements*.lock")])
+    return sorted([*root.glob("apps/*/requirements*.lock"), *root.glob("roles/*/files/requirements*.lock")])
 
 
 def fill(

@@ -3,9 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# What a rehearsal needs of the system, and the program by which each is recognised.
+# What a rehearsal and the tests need of the system.
 packages=(podman runc netavark aardvark-dns uidmap mmdebstrap nftables iproute2 iptables openssh-client apt-cacher-ng
-          postgresql postgresql-client)
+          postgresql postgresql-client docker-registry skopeo git rsync graphviz)
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }

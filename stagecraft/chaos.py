@@ -19,6 +19,7 @@ from typing import Any
 from rehearsal import environment
 from rehearsal.cloud import admin, server
 from rehearsal.cloud.admin import AdminError
+from stagecraft import rendered
 from stagecraft.stages import ROOT, Refused, Stage, import_collection
 
 Row = dict[str, Any]  # the result of one declaration, as the engine's stack returns it
@@ -74,19 +75,8 @@ class Counts:
 
 
 def declarations(stage: Stage, folder: str) -> dict[str, Any]:
-    """What the stage declares, as its playbook hands it to the engine. Raises Refused with Ansible's words."""
-    with tempfile.TemporaryDirectory(prefix="stagecraft-") as scratch:
-        file = Path(scratch) / "resources.json"
-        wanted = {"content": "{{ stage_resources | to_json }}", "dest": str(file), "mode": "0600"}
-        command = [sys.executable, "-m", "ansible", "adhoc", "-i", str(stage.inventory / "controller.yml"), "localhost"]
-        command += ["-m", "ansible.builtin.copy", "-a", json.dumps(wanted), "-e", f"@{environment.OVERLAY}"]
-        command += ["-e", json.dumps({"ssh_public_key": "ssh-ed25519 AAAA chaos"})]
-        known = {**os.environ, "STAGE": stage.name, "YC_FOLDER_ID": folder, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-        done = subprocess.run(command, cwd=ROOT, env=known, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise Refused(f"the declarations of {stage.name} cannot be read: {done.stdout}{done.stderr}")
-        declared: dict[str, Any] = json.loads(file.read_text())
-        return declared
+    """What the stage declares for a rehearsal. Raises Refused with Ansible's words."""
+    return rendered.resources(stage, {"YC_FOLDER_ID": folder, **environment.OPERATORS}, environment.OVERLAY)
 
 
 def judged(results: list[Row], when: str) -> list[Row]:

@@ -25,35 +25,38 @@ from stagecraft.target import rehearsal_of
 
 MARK = "STAGECRAFT_CHAOS"
 VICTIMS = ("run", "cloud", "machine")
+LEASE = {"lease_ttl": "15s", "lease_wait": "2m"}  # a killed run does not let its lease go: the next waits for its end
 ONE_RUN = 1200.0  # seconds that a run may take which nobody kills
 
 
 def kills(stage: Stage, count: int, seed: int, within: float, console: Console) -> str:
-    """`count` kills, each at most `within` seconds into a run of the stage's playbook; the closing line.
+    """`count` kills, in rounds of one of each kind: a round begins with nothing, and its last run is left alone.
 
-    Raises Broken where the next run does not converge, something is there twice, or something is left."""
+    Each falls at most `within` seconds into a run. Raises Broken where the run that nobody kills does not converge,
+    something is there twice, a run says nothing of use, or something is left."""
     rehearsals.need_root()
     place = places.Place(stage.name)
     if lifecycle.leftovers(place):
         raise Refused(f"A rehearsal of {stage.name} is up: end it first (make down STAGE={stage.name}).")
     chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
-    up(stage, console)
-    for number in range(1, count + 1):
-        moment, victim = chance.uniform(1, within), chance.choice(VICTIMS)
-        console.print(f"[bold]kill {number} of {count}[/]: {victim}, {moment:.0f} s into a run")
-        disturb(stage, place, victim, moment, chance, console)
+    struck = 0
+    while struck < count:
         up(stage, console)
-    target = rehearsal_of(stage)
-    playbooks.run(target, stage.playbook, console)
-    again = playbooks.run(target, stage.playbook, console)
-    if again.changed:
-        raise Broken(f"the run after the one that converged changes {again.changed} things: see {again.log}")
-    check(place, stage)
-    verification.verify(target, console)
-    console.print(rehearsals.destroy(stage, target, console, stage.name), soft_wrap=True)
-    if left := lifecycle.leftovers(place):
-        raise Broken(f"after the destroy there is left: {left}")
-    return f"{stage.name}: {count} kills, seed {seed}: the next run converged, 0 duplicates, 0 left"
+        for victim in chance.sample(VICTIMS, len(VICTIMS))[: count - struck]:
+            struck += disturb(stage, place, victim, chance.uniform(1, within), chance, console)
+            console.print(f"[bold]{struck} of {count} kills")
+            up(stage, console)
+        target = rehearsal_of(stage)
+        playbooks.run(target, stage.playbook, console, dict(LEASE))
+        again = playbooks.run(target, stage.playbook, console)
+        if again.changed:
+            raise Broken(f"the run after the one that converged changes {again.changed} things: see {again.log}")
+        check(place, stage)
+        verification.verify(target, console)
+        console.print(rehearsals.destroy(stage, target, console, stage.name), soft_wrap=True)
+        if left := lifecycle.leftovers(place):
+            raise Broken(f"after the destroy there is left: {left}")
+    return f"{stage.name}: {count} kills, seed {seed}: the run after them converged, 0 duplicates, 0 left"
 
 
 def up(stage: Stage, console: Console) -> None:
@@ -63,25 +66,35 @@ def up(stage: Stage, console: Console) -> None:
 
 def disturb(
     stage: Stage, place: places.Place, victim: str, moment: float, chance: random.Random, console: Console
-) -> None:
-    """Start a run and kill somebody at that moment. A run that outlives that ends by itself, without a traceback."""
+) -> bool:
+    """Start a run and kill somebody at that moment; whether it went on for so long.
+
+    Raises Broken where a run that outlives the kill does not end by itself, shows a traceback, or fails without a word."""
+    console.print(f"[bold]kill[/]: {victim}, {moment:.0f} s into a run")
+    struck = False
     log = place.folder / "logs" / "chaos.log"
     with log.open("w") as out:
         command = [sys.executable, "-m", "stagecraft", "apply", "--where", "rehearsal", stage.name]
+        command += [f"--extra-vars={name}={value}" for name, value in LEASE.items()]
         known = {**os.environ, MARK: stage.name}  # by which all of its processes are known, in whatever session
         run = subprocess.Popen(command, cwd=ROOT, env=known, stdout=out, stderr=subprocess.STDOUT)
         try:
             run.wait(moment)
         except subprocess.TimeoutExpired:
             console.print(f"  {escape(strike(place, victim, run, chance))}")
+            struck = True
         try:
             run.wait(ONE_RUN)
         except subprocess.TimeoutExpired:
             raise Broken(f"a run whose {victim} was killed does not end within {ONE_RUN:.0f} s: see {log}") from None
         finally:
             end(run, place.name)
-    if "Traceback" in log.read_text(errors="replace"):
+    said = log.read_text(errors="replace")
+    if "Traceback" in said:
         raise Broken(f"a run whose {victim} was killed shows a traceback: see {log}")
+    if run.returncode > 0 and "error:" not in said:
+        raise Broken(f"a run whose {victim} was killed fails and does not say why: see {log}")
+    return struck
 
 
 def strike(place: places.Place, victim: str, run: subprocess.Popen[bytes], chance: random.Random) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import subprocess
 import sys
 from typing import Annotated
@@ -13,33 +12,39 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from rehearsal import environment, files
+from rehearsal import environment, files, places
 from rehearsal.world import WorldError
 from stagecraft import __version__, declarations, playbooks, rolling, rotation, supervision, testing, verification
 from stagecraft import rehearse as rehearsals
+from stagecraft.chaos_command import command as chaos
+from stagecraft.confirmation import confirmed
+from stagecraft.cost import command as prices
+from stagecraft.delivery import declared as delivered
+from stagecraft.delivery.files import command as ci
+from stagecraft.export import command as export
+from stagecraft.image import command as image
 from stagecraft.lock import alone
+from stagecraft.options import At, Confirm, Extra, Machine, PlanFile, StageName, What
+from stagecraft.plan import command as planning
+from stagecraft.plan import saved
+from stagecraft.schema.files import command as schema
 from stagecraft.stages import ROOT, Refused, Stage, names, stage, unknown
-from stagecraft.target import Target, Where, rehearsal_of, target_of, where_of
+from stagecraft.target import Target, Where, rehearsal_of, target_of
+from stagecraft.topology.files import command as topology
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
-)  # fmt: skip
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app.command("schema")(schema)
+app.command("topology")(topology)
+app.command("chaos")(chaos)
+app.command("ci")(ci)
+app.command("image")(image)
+app.command("export")(export)
+app.command("plan", cls=planning.Planning)(planning.command)
+app.command("cost")(prices.cost)
+app.add_typer(prices.app, name="prices")
 console = Console(highlight=False)
 
 HOST = re.compile(r"^Host ([^*?!\s]+)", re.MULTILINE)  # machines in an ssh_config; `Host *` is none
-
-StageName = Annotated[str, typer.Argument(help="The stage: an inventory under inventories/.", show_default=False)]
-What = Annotated[str, typer.Argument(help="What its `rotations` declare, such as ca; or all.", show_default=False)]
-At = Annotated[
-    Where | None,
-    typer.Option(
-        "--where",
-        parser=where_of,
-        metavar="rehearsal|cloud",
-        help="By default the rehearsal if one is up, else the cloud.",
-    ),
-]
-Machine = Annotated[str, typer.Argument(help="The machine, such as backend-1.", show_default=False)]
 
 
 def print_version(wanted: bool) -> None:
@@ -93,14 +98,20 @@ def apply(
     where: At = None,
     check: Annotated[bool, typer.Option("--check", help="Change nothing: only say what would change.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Write to the log how each file and resource changes.")] = False,
+    plan: PlanFile = None,
+    extra_vars: Extra = None,
 ) -> None:
     """Build or converge a stage; with --check only say what would change."""
-    chosen = declared(name)
+    chosen, variables = declared(name), playbooks.known_variables(extra_vars or [])
+    planned = saved.applicable(plan, variables, check=check) if plan else None
     with alone(chosen, "apply"):
         target = target_of(chosen, where)
         announce(target)
         arguments = " ".join(flag for flag, on in (("--check", check), ("--diff", diff)) if on)
-        outcome = playbooks.run(target, target.stage.playbook, console, arguments=arguments)
+        if planned:
+            variables, limit = saved.still_true(planned, target, console)
+            arguments = f"{arguments} {limit}"
+        outcome = playbooks.run(target, target.stage.playbook, console, variables, arguments)
     console.print(
         f"{name}: {'would change' if check else 'changed'} {outcome.changed} in {outcome.seconds:.0f}s,"
         f" {len(outcome.hosts)} hosts"
@@ -122,7 +133,7 @@ def verify(name: StageName = "", where: At = None) -> None:
 def destroy(
     name: StageName = "",
     where: At = None,
-    confirm: Annotated[str, typer.Option(help="The stage's name once more: needed for the real cloud.")] = "",
+    confirm: Confirm = "",
 ) -> None:
     """Take a stage down, data included, and prove that nothing is left."""
     chosen = declared(name)
@@ -132,23 +143,8 @@ def destroy(
     with alone(chosen, "destroy"):
         target = target_of(chosen, where)
         announce(target)
-        confirmed(target, confirm)
+        confirmed(target, confirm, "deletes the stage and its data")
         console.print(rehearsals.destroy(chosen, target, console, name), soft_wrap=True)
-
-
-def confirmed(target: Target, confirm: str) -> None:
-    """Raises Refused unless the person has named what is to be deleted: for a rehearsal, the command line did so."""
-    name = target.stage.name
-    if target.rehearsed:
-        return
-    if not confirm and sys.stdin.isatty():
-        confirm = typer.prompt(f"This deletes {name} and its data in the real cloud. Type its name to go on")
-    if confirm != name:
-        raise Refused(
-            f"Not destroyed: say --confirm {name} to delete the stage and its data in {target.where}"
-            f" (make destroy STAGE={name} ARGS='--where cloud --confirm {name}').",
-            2,
-        )
 
 
 @app.command()
@@ -169,6 +165,7 @@ def roll(
     what: Annotated[str, typer.Argument(help="A role or a machine, such as backend.", show_default=False)] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Make a new machine in the place of each.")] = False,
     where: At = None,
+    confirm: Confirm = "",
 ) -> None:
     """Stop, change and start machines as declared, or replace them, one at a time while the others serve."""
     chosen = declared(name)
@@ -176,8 +173,22 @@ def roll(
     with alone(chosen, "roll"):
         target = target_of(chosen, where)
         announce(target)
+        if replace:
+            confirmed(target, confirm, f"deletes {', '.join(machines)} with their boot disks, one after the other")
         rolled, seconds = rolling.roll(target, machines, replace, console)
     console.print(f"{name}: {what} rolled in {seconds:.0f}s, {len(rolled)} of {len(machines)} machines changed")
+
+
+@app.command()
+def rollback(name: StageName = "", where: At = None, extra_vars: Extra = None) -> None:
+    """Go back to what served before the last deployment."""
+    chosen, variables = declared(name), playbooks.extra_variables(extra_vars or [])
+    playbook = delivered.way_back(chosen)
+    with alone(chosen, "rollback"):
+        target = target_of(chosen, where)
+        announce(target)
+        outcome = playbooks.run(target, playbook, console, variables)
+    console.print(f"{name}: rolled back in {outcome.seconds:.0f}s, changed {outcome.changed}")
 
 
 @app.command()
@@ -224,7 +235,7 @@ def shell(
 @app.command()
 def test(
     fast: Annotated[bool, typer.Option("--fast", help="Only the suites that need neither root nor machines.")] = False,
-    only: Annotated[str, typer.Option(help="One suite, by name.")] = "",
+    only: Annotated[str, typer.Option(help="One suite by name; or all `checks` (lint, types), or all `tests`.")] = "",
 ) -> None:
     """Prove the project: lint, unit, contract, applications, roles, and the partners rehearsal."""
     raise SystemExit(testing.run(console, fast=fast, only=only))
@@ -243,32 +254,6 @@ def bench(only: Annotated[str, typer.Option(help="One figure, by name.")] = "") 
 
 
 @app.command()
-def chaos(
-    name: StageName = "",
-    faults: Annotated[int, typer.Option(help="Injected faults of the cloud's API.")] = 1000,
-    kills: Annotated[int, typer.Option(help="Moments of kill -9.")] = 10,
-    seed: Annotated[int | None, typer.Option(help="Repeat an earlier run; else a new one is drawn.")] = None,
-    machines: Annotated[bool, typer.Option(help="Kill in a whole rehearsal with machines instead (root).")] = False,
-    within: Annotated[float, typer.Option(help="With --machines: seconds of a run in which a kill falls.")] = 90,
-) -> None:
-    """Disturb the building of a stage with faults and kills; it must converge, with nothing twice and nothing left."""
-    chosen = stage(name)
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before gRPC is imported: it would write to standard error
-    from stagecraft import chaos as drills  # here, because gRPC would make every other command start later
-    from stagecraft import chaos_machines
-
-    def say(line: str) -> None:
-        console.print(line, soft_wrap=True)
-
-    seed = secrets.randbelow(1 << 32) if seed is None else seed
-    say(f"seed {seed}: --seed {seed} repeats it")
-    if machines:
-        say(chaos_machines.kills(chosen, kills, seed, within, console))
-    else:
-        drills.run(chosen, faults_wanted=faults, kills_wanted=kills, seed=seed, say=say)
-
-
-@app.command()
 def version() -> None:
     """Print the version."""
     console.print(__version__)
@@ -277,6 +262,7 @@ def version() -> None:
 def main() -> None:
     """Entry point: errors that a person can mend become one message, never a traceback."""
     supervision.stop_by_signal()
+    places.settle()
     try:
         app()
     except (WorldError, Refused) as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from stagecraft import sources
 from stagecraft.stages import ROOT, Refused, Stage, nearest
 
 READERS = ("roles", "playbooks", "collections", "inventories")  # where a variable may be read
@@ -19,12 +20,17 @@ Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 def check(stage: Stage) -> None:
     """Raises Refused with file, line and column of what is wrong in the inventory of a stage, and the nearest name."""
-    declared = [name for file in sorted(stage.inventory.rglob("*.yml")) for name in variables(file)]
+    refuse_slips([name for file in sorted(stage.inventory.rglob("*.yml")) for name in variables(file)], 2)
+    sources.check(stage)
+
+
+def refuse_slips(named: list[tuple[str, str]], own: int) -> None:
+    """Raises Refused for a variable, given with its place, named in fewer than `own` places, and like one that is read."""
     words = read()
-    for where, name in declared:
+    for where, name in named:
         if (
             not name.startswith("ansible_")
-            and words.get(name, 0) < 2
+            and words.get(name, 0) < own
             and (near := nearest(name, set(words) - {name}, NEAR))
         ):
             raise Refused(f"{where}: nothing reads {name}. Did you mean {near}?", 2)
@@ -33,6 +39,15 @@ def check(stage: Stage) -> None:
 def variables(file: Path) -> list[tuple[str, str]]:
     """The variables that a file of group_vars declares, with their places. Raises Refused where it is no YAML."""
     shown = file.relative_to(ROOT)
+    if not {"group_vars", "host_vars"} & set(shown.parts):
+        composed(file)
+        return []
+    return [(f"{shown}:{place_of(key)}", key.value) for key, _ in pairs(composed(file))]
+
+
+def composed(file: Path) -> yaml.Node | None:
+    """A file's YAML with its places, None where it is empty. Raises Refused where it is no YAML or has a key twice."""
+    shown = file.relative_to(ROOT)
     try:
         top = yaml.compose(file.read_text(), Loader)
     except yaml.MarkedYAMLError as error:
@@ -40,13 +55,14 @@ def variables(file: Path) -> list[tuple[str, str]]:
         raise Refused(f"{shown}:{mark.line + 1}:{mark.column + 1}: this is no YAML: {what}.", 2) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise Refused(f"{shown}: this is no YAML: {error}.", 2) from None
-    if top is None:
-        return []
-    for place, what in doubled(top):
+    for place, what in doubled(top) if top else ():
         raise Refused(f"{shown}:{place}: {what}", 2)
-    if not {"group_vars", "host_vars"} & set(shown.parts) or not isinstance(top, yaml.MappingNode):
-        return []
-    return [(f"{shown}:{place_of(key)}", key.value) for key, _ in top.value]
+    return top
+
+
+def pairs(node: yaml.Node | None) -> list[tuple[yaml.Node, yaml.Node]]:
+    """The keys and values of a mapping; none where it is something else."""
+    return node.value if isinstance(node, yaml.MappingNode) else []
 
 
 def place_of(node: yaml.Node) -> str:

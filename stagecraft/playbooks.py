@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,11 +11,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import yaml
-from ansible_runner.interface import init_runner
 from rich.console import Console
 
 from rehearsal import files
-from stagecraft import lock, supervision
+from stagecraft import declarations, lock, supervision
 from stagecraft.progress import Progress, plain
 from stagecraft.stages import ROOT, Refused
 from stagecraft.target import Target
@@ -41,20 +41,24 @@ def log_file(target: Target, playbook: str) -> Path:
 
 
 def run(
-    target: Target, playbook: Path, console: Console, variables: dict[str, object] | None = None, arguments: str = ""
-) -> Outcome:
-    """Run one playbook. Raises Refused with the failed hosts and tasks, the log, and how to get a shell there."""
+    target: Target, playbook: Path, console: Console, variables: dict[str, object] | None = None, arguments: str = "",
+    *, quietly: bool = False,
+) -> Outcome:  # fmt: skip
+    """Run one playbook; `quietly` says nothing of each resource. Raises Refused with the failed hosts and tasks, the log,
+    and how to get a shell there."""
+    from ansible_runner.interface import init_runner  # here, because it would make every other command start later
+
     log, started = log_file(target, playbook.stem), time.monotonic()
     console.print(f"  log: {log}", highlight=False, soft_wrap=True)
     folder = lock.scratch(target.folder)
     environment = {
         **target.environment(), "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "true",
-        "PATH": f"{ROOT / '.venv' / 'bin'}:{target.environment()['PATH']}",
+        "PATH": f"{Path(sys.executable).parent}:{target.environment()['PATH']}",
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"), supervision.RUN: str(target.folder),
         "STAGECRAFT_PROGRESS": str(folder / "progress"),
     }  # fmt: skip
     extra = {**overlay(environment), **(variables or {})}
-    progress = Progress(console, target.stage.name, folder / "progress")
+    progress = Progress(console, target.stage.name, folder / "progress", quietly=quietly)
     try:
         with supervision.supervised(target.folder, log) as processes, progress, log.open("a", buffering=1) as out:
             runner = init_runner(
@@ -69,7 +73,8 @@ def run(
     if processes.stopped:
         raise Refused(
             f"{target.stage.name}: stopped, and every process of this run has ended. What was done stays;"
-            f" run the same again to go on.\n  full log: {log}",
+            f" run the same again to go on, or take the stage down: make destroy STAGE={target.stage.name}"
+            f"\n  full log: {log}",
             128 + processes.stopped,
         )
     if runner.rc:
@@ -77,6 +82,24 @@ def run(
     changed = sum(progress.stats.get("changed", {}).values())
     hosts = tuple(sorted(h for h in progress.stats.get("ok", {}) if h != CONTROLLER))
     return Outcome(time.monotonic() - started, changed, hosts, log, progress.told)
+
+
+def extra_variables(pairs: list[str]) -> dict[str, object]:
+    """Variables of one run, from `name=value` each: the value is text, as with Ansible's own option. Raises Refused."""
+    told: dict[str, object] = {}
+    for pair in pairs:
+        name, given, value = pair.partition("=")
+        if not given or not name.isidentifier():
+            raise Refused(f"-e {pair}: say it as name=value, such as -e lease_wait=20m.", 2)
+        told[name] = value
+    return told
+
+
+def known_variables(pairs: list[str]) -> dict[str, object]:
+    """The same. Raises Refused also for a variable that nothing reads, and that is like one that is read."""
+    if told := extra_variables(pairs):
+        declarations.refuse_slips([(f"-e {variable}", variable) for variable in told], 1)
+    return told
 
 
 def follow(log: TextIO, progress: Progress) -> Callable[[dict[str, Any]], bool]:

@@ -42,10 +42,11 @@ class Progress:
 
     `detail` is a file in which a program that a task runs may say, in one line, how far it is."""
 
-    def __init__(self, console: Console, stage: str, detail: Path):
-        self.console, self.stage, self.detail = console, stage, detail
+    def __init__(self, console: Console, stage: str, detail: Path, *, quietly: bool = False):
+        self.console, self.stage, self.detail, self.quietly = console, stage, detail, quietly
         self.play: Play | None = None
         self.failures: list[tuple[str, str, str]] = []
+        self.items: dict[str, list[str]] = {}  # of the task, by host: what its failed items said
         self.stats: dict[str, dict[str, int]] = {}
         self.told: dict[str, Any] = {}  # what the playbook said with set_stats
         self.task, self.hosts = "", set[str]()
@@ -104,12 +105,14 @@ class Progress:
                 self.end_play()
                 self.play, self.hosts = Play(data.get("name", "")), set()
             case "playbook_on_task_start":
-                self.task, self.hosts = data.get("task", ""), set()
+                self.task, self.hosts, self.items = data.get("task", ""), set(), {}
                 self.detail.unlink(missing_ok=True)
             case "runner_on_start":
                 self.hosts.add(data.get("host", ""))
             case "runner_on_ok" | "runner_on_skipped":
                 self.finished(data)
+            case "runner_item_on_failed":
+                self.items.setdefault(data.get("host", ""), []).append(str(data.get("res", {}).get("msg")))
             case "runner_on_failed" if not data.get("ignore_errors"):
                 self.failed(data)
             case "runner_on_unreachable" if not data.get("ignore_unreachable"):
@@ -117,7 +120,7 @@ class Progress:
             case "playbook_on_stats":
                 self.stats = {kind: data.get(kind, {}) for kind in ("ok", "changed", "failures", "dark")}
                 self.told = data.get("artifact_data") or {}
-            case "verbose":
+            case "verbose" if not self.quietly:
                 self.resource_lines(event.get("stdout", ""))
 
     def finished(self, data: dict[str, Any]) -> None:
@@ -134,9 +137,13 @@ class Progress:
 
     def failed(self, data: dict[str, Any]) -> None:
         result = data.get("res", {})
-        text = result.get("msg") or result.get("stderr") or result.get("stdout") or str(result)
+        items = "\n".join(self.items.get(data.get("host", ""), ()))
+        text = items or result.get("msg") or result.get("stderr") or result.get("stdout") or str(result)
         where = f"{data.get('role')} : " if data.get("role") else ""
         self.hosts.discard(data.get("host", ""))
+        if self.play:  # what was done before it failed stays
+            self.play.tasks += 1
+            self.play.changed += bool(result.get("changed"))
         self.failures.append((data.get("host", ""), where + data.get("task", ""), str(text).strip()))
         self.say(f"  FAILED on {data.get('host')}: {where}{data.get('task')}", "bold red")
         self.say("    " + str(text).strip().replace("\n", "\n    "))

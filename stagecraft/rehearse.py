@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -90,7 +92,7 @@ def rehearse(stage: Stage, console: Console) -> tuple[str, bool]:
     parts.append(Part("Verify", outcome.seconds, f"{passed} checks passed"))
     part, second = playbook(console, target, "Build again", stage.playbook)
     parts.append(part)
-    summary(console, target, parts)
+    summary(console, target, parts, first.hosts)
     if second.changed:
         console.print(f"[bold red]The second run changed {second.changed} things: see {second.log}")
     line = (
@@ -100,7 +102,7 @@ def rehearse(stage: Stage, console: Console) -> tuple[str, bool]:
     return line, second.changed == 0
 
 
-def summary(console: Console, target: Target, parts: list[Part]) -> None:
+def summary(console: Console, target: Target, parts: list[Part], hosts: Collection[str]) -> None:
     """Time per part, where the stage answers, and how to end it."""
     table = Table(title=f"{target.stage.name}: rehearsed", title_justify="left", box=None, pad_edge=False)
     for column in ("part", "time", ""):
@@ -112,15 +114,17 @@ def summary(console: Console, target: Target, parts: list[Part]) -> None:
     forward.inward(places.Place(name), FORWARD, entry(target)["address"], 443)
     where_it_answers(target, console)
     console.print(f"logs: {target.folder / 'logs'}", highlight=False, soft_wrap=True)
-    console.print(f"a shell: make shell STAGE={name} HOST=backend-1", highlight=False)
+    if hosts:
+        console.print(f"a shell: make shell STAGE={name} HOST={sorted(hosts)[0]}", highlight=False)
     console.print(
         f"to end it: make destroy STAGE={name}   (and `make down STAGE={name}` whatever happens)", highlight=False
     )
 
 
-def entry(target: Target) -> dict[str, str]:
-    """The address, name and model of the stage's public entry, as its playbook has written them down."""
-    written: dict[str, str] = files.read_json(target.folder / "entry.json", target.stage.name)
+def entry(target: Target) -> dict[str, Any]:
+    """The address, name and model of the stage's public entry, and whether it shows its documentation at /docs, as the
+    stage's playbook has written them down."""
+    written: dict[str, Any] = files.read_json(target.folder / "entry.json", target.stage.name)
     return written
 
 
@@ -131,9 +135,10 @@ def where_it_answers(target: Target, console: Console) -> None:
         return
     known, port = entry(target), ports[0]
     host = known["hostname"]
+    documented = "; its documentation is at /docs" if known["documented"] else ""
     at = f"--resolve {host}:{port}:127.0.0.1 https://{host}:{port}"
     for line in (
-        f"the API answers on 127.0.0.1:{port} as {host}; its documentation is at /docs. Ask it:",
+        f"the API answers on 127.0.0.1:{port} as {host}{documented}. Ask it:",
         f"  curl --config {target.folder}/curl.conf {at}/v1/predict/{known['model']}",
     ):
         console.print(line, highlight=False, soft_wrap=True)
@@ -151,6 +156,11 @@ def destroy(stage: Stage, target: Target, console: Console, confirm: str) -> str
 
 
 def nothing_is_there(stage: Stage) -> bool:
-    """Whether there is nothing to destroy: no rehearsal, nothing left of one, and no credentials for the cloud."""
-    credentials = any(os.environ.get(name) for name in CREDENTIALS)
-    return not credentials and not lifecycle.leftovers(places.Place(stage.name))
+    """Whether there is nothing to destroy: no rehearsal, nothing left of one, and no credentials for the cloud.
+
+    Raises WorldError where another state folder has a rehearsal of the stage."""
+    if any(os.environ.get(name) for name in CREDENTIALS):
+        return False
+    place = places.Place(stage.name)
+    lifecycle.check_owner(place)
+    return not lifecycle.leftovers(place)

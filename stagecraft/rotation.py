@@ -16,7 +16,8 @@ def check(stage: Stage, what: str) -> None:
     """Raises Refused where the stage's inventory declares no such rotation."""
     declared = yaml.safe_load((stage.inventory / "group_vars" / "all" / "secrets.yml").read_text())
     if what not in (known := ["all", *sorted(declared.get("rotations", {}))]):
-        raise Refused(f"{stage.name} cannot rotate {what or 'nothing'}. Say one of: {', '.join(known)}.", 2)
+        problem = f"{stage.name} cannot rotate {what}." if what else "Rotate what?"
+        raise Refused(f"{problem} Say one of: {', '.join(known)}.", 2)
 
 
 def rotate(target: Target, what: str, console: Console) -> tuple[int, float]:

@@ -40,6 +40,11 @@ def import_collection() -> None:
         sys.path.append(collections)
 
 
+def shown(file: Path) -> Path:
+    """A file as messages call it: from the checkout's root where it lies in the checkout."""
+    return file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
+
+
 def names() -> list[str]:
     """The stages of this checkout, by their declarations."""
     return sorted(p.parents[2].name for p in ROOT.glob("inventories/*/group_vars/all/stage.yml"))

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from rehearsal import environment, places
+from stagecraft import federation
 from stagecraft.stages import Refused, Stage, unknown
 
 CREDENTIALS = ("YC_SERVICE_ACCOUNT_KEY_FILE", "YC_IAM_TOKEN", "YC_TOKEN")
@@ -73,23 +74,32 @@ def rehearsal_of(stage: Stage) -> Target:
     return Target(stage, True, environment.environment(stage.name), environment.netns(stage.name))
 
 
+def ambiguous(stage: Stage, why: str) -> Refused:
+    """What to raise where a rehearsal is up and something else may be meant."""
+    return Refused(
+        f"{stage.name} is being rehearsed, but {why}. Say which is meant: --where rehearsal or --where cloud."
+    )
+
+
 def target_of(stage: Stage, where: Where | None = None) -> Target:
     """The target that a person means: `where` if given; else the rehearsal if one is up; else the cloud.
 
     Raises Refused where both could be meant, and where there is neither a rehearsal nor credentials.
     """
-    up, credentials = environment.is_up(stage.name), [name for name in CREDENTIALS if os.environ.get(name)]
+    up, keys = environment.is_up(stage.name), [name for name in CREDENTIALS if os.environ.get(name)]
+    credentials = keys or federation.given()
     if where is None and up and credentials:
-        raise Refused(
-            f"{stage.name} is being rehearsed, but {credentials[0]} points at the real cloud."
-            " Say which is meant: --where rehearsal or --where cloud."
-        )
+        raise ambiguous(stage, f"{credentials[0]} points at the real cloud")
     if where is Where.REHEARSAL or (where is None and up):
-        return rehearsal_of(stage)
+        found = rehearsal_of(stage)
+        folder = os.environ.get("YC_FOLDER_ID") or found.variables["YC_FOLDER_ID"]
+        if where is None and folder != found.variables["YC_FOLDER_ID"]:
+            raise ambiguous(stage, f"YC_FOLDER_ID names another folder, {folder}")
+        return found
     if not credentials and where is not Where.CLOUD:  # asked for the cloud, a machine's metadata service may have them
         raise Refused(
             f"Nothing to act on: no rehearsal of {stage.name} is up and no credentials are set."
             f" Rehearse it (`make rehearse STAGE={stage.name}`), or set YC_SERVICE_ACCOUNT_KEY_FILE and YC_FOLDER_ID"
             " (with a machine's own service account: --where cloud)."
         )
-    return Target(stage, False)
+    return Target(stage, False, {} if keys else federation.credentials())

@@ -41,6 +41,11 @@ class Suite:
     counts: bool = True  # tests, which end in a line of "N passed"; otherwise it is one check
     folder: Path = ROOT
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What `--only` may say to mean it."""
+        return "", self.name, "tests" if self.counts else "checks"
+
     def run(self, console: Console, log: Path) -> tuple[int, int, int]:
         """Run it, its output into the log. Returns passed, failed, skipped."""
         started = time.monotonic()
@@ -73,7 +78,7 @@ def environment() -> dict[str, str]:
     """That of this process, and what Python compiled is kept outside the checkout: the tests start it hundreds of times."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     own = os.environ | {"PATH": path, "PYTHONPYCACHEPREFIX": str(places.cache() / "bytecode")}
-    own.pop("PYTHONDONTWRITEBYTECODE", None)
+    own["PYTHONDONTWRITEBYTECODE"] = ""  # as if it were not set
     own["NO_MKDOCS_2_WARNING"] = "1"  # requirements.in says what comes after
     return own
 
@@ -92,12 +97,16 @@ def suites() -> list[Suite]:
         Suite("format", ("ruff", "format", "--check", "."), counts=False),
         Suite("yamllint", ("yamllint", "--strict", "."), counts=False),
         Suite("modules", (sys.executable, "tools/generate_modules.py", "--check"), counts=False),
+        Suite("pipelines", (sys.executable, "-m", "stagecraft", "ci", "--check"), counts=False),
+        Suite("schema", (sys.executable, "-m", "stagecraft", "schema", "--check"), counts=False),
+        Suite("pictures", (sys.executable, "-m", "stagecraft", "topology", "--check"), counts=False),
         Suite("docs", DOCS, counts=False),
         Suite("sanity", sanity(), counts=False, folder=COLLECTION),
         Suite("mypy-stagecraft", ("mypy",), counts=False),
         *(Suite(f"mypy-{app.name}", ("mypy",), counts=False, folder=app) for app in apps),
         Suite("unit", (*PYTEST, *SIDE_BY_SIDE, "tests/unit")),
         Suite("contract", (*PYTEST, *SIDE_BY_SIDE, "tests/contract/engine", "tests/contract/ansible")),
+        Suite("delivery", (*PYTEST, "tests/contract/delivery"), fast=False),
         Suite("faults", (*PYTEST, *SIDE_BY_SIDE, "tests/contract/faults"), fast=False),
         *(Suite(tests.parent.name, (*PYTEST, tests.name), False, folder=tests.parent) for tests in folders),
         Suite("ansible-lint", ("ansible-lint", "--offline", "-q"), counts=False),
@@ -108,7 +117,7 @@ def suites() -> list[Suite]:
 
 def run(console: Console, *, fast: bool, only: str) -> int:
     """Run the suites; the exit code is 0 when all passed. Ends with `N passed, N failed, N skipped`."""
-    chosen = [s for s in suites() if (s.fast or not fast) and (not only or s.name == only)]
+    chosen = [s for s in suites() if (s.fast or not fast) and only in s.names]
     if not chosen:
         raise Refused(f"There is no suite {only}. There are: {', '.join(s.name for s in suites())}.", 2)
     if os.geteuid() != 0 and any(not s.fast for s in chosen):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import json
 import pkgutil
 import re
 from pathlib import Path
@@ -38,21 +39,34 @@ SERVICES = {{
 # service -> the SDK's module of it, where its name does not say that
 HOMES = {{
 {homes}}}
+# service -> the number of the folder in its request, where that is not 1
+FOLDER_AT = {{
+{numbers}}}
 '''
 
 
 def files(plugins: Path, header: str) -> dict[Path, str]:
     """The files that there should be, and what should be in them."""
     listed, homes = services(), listing_services()
+    numbers = {service: folder_number(homes[service], service) for service in listed.values()}
+    others = {service: number for service, number in numbers.items() if number != 1}
     odd = {service: homes[service] for service in listed.values() if homes[service] != usual_home(service)}
     return {
         plugins / "doc_fragments/connection.py": FRAGMENT.format(header=header, options=fragment()),
-        plugins / "module_utils/services.py": SERVICES.format(header=header, rows=rows(listed), homes=rows(odd)),
+        plugins / "module_utils/services.py": SERVICES.format(
+            header=header, rows=rows(listed), homes=rows(odd), numbers=rows(others)
+        ),
     }
 
 
-def rows(values: dict[str, str]) -> str:
-    return "".join(f'    "{key}": "{value}",\n' for key, value in sorted(values.items()))
+def folder_number(home: str, service: str) -> int:
+    """The number of the field that names the folder in the request of a service's List."""
+    found = importlib.import_module(home).DESCRIPTOR.services_by_name[service.rpartition(".")[2]]
+    return found.methods_by_name["List"].input_type.fields_by_name["folder_id"].number
+
+
+def rows(values: dict[str, Any]) -> str:
+    return "".join(f'    "{key}": {json.dumps(value)},\n' for key, value in sorted(values.items()))
 
 
 def fragment() -> str:

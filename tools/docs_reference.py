@@ -24,7 +24,10 @@ import rehearsal.cli  # noqa: E402
 import stagecraft.cli  # noqa: E402
 
 NAMESPACE = "stagecraft.platform"
-KINDS = {"module": "modules", "inventory": "inventory", "lookup": "lookups", "filter": "filters", "role": "roles"}
+KINDS = {
+    "module": "modules", "inventory": "inventory", "lookup": "lookups", "filter": "filters", "callback": "callbacks",
+    "role": "roles",
+}  # fmt: skip
 INTRODUCTION = "The [commands](commands.md), and what the collection `stagecraft.platform` has."
 MARKUP = (
     (r"\bM\(([\w.]+)\)", lambda found: link(found[1])),

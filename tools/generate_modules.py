@@ -133,7 +133,7 @@ def documented(bound: dict[str, Bound], specs: dict[str, Any]) -> dict[str, Any]
 
 
 def a(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
+    return f"{'an' if noun[0] in 'aeioAEIO' else 'a'} {noun}"
 
 
 # ---- modules ----

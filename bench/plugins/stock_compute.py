@@ -30,10 +30,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
         self._read_config_data(path)
         strict = self.get_option("strict")
         request = {"connection": connection(self.get_options()), "filters": {}, "fields": []}
-        for instance in ask("instances", request):
-            name = instance["name"]
+        for name, facts in ask("instances", request):
             self.inventory.add_host(name)
-            for key, value in instance.items():
+            for key, value in facts.items():
                 self.inventory.set_variable(name, f"yc_{key}", value)
             variables = self.inventory.get_host(name).get_vars()
             self._set_composite_vars(self.get_option("compose"), variables, name, strict=strict)

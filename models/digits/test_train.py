@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,12 +29,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def files(folder: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
+def made(folder: Path) -> tuple[list[str], str, dict[str, str]]:
+    """Which files there are, the held-out images with the accuracies, and the source of each version."""
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    versions = json.loads((folder / "models" / "manifest.json").read_text())["models"]["digits"]["versions"]
+    return names, (folder / "heldout.json").read_text(), {number: one["source"] for number, one in versions.items()}
 
 
 def test_the_exported_models_are_accurate_on_images_they_have_not_seen(built: Path) -> None:
@@ -70,13 +70,40 @@ def test_the_manifest_says_what_lies_there(built: Path) -> None:
     versions = json.loads((built / "models" / "manifest.json").read_text())["models"]["digits"]["versions"]
     for number, content in versions.items():
         model = (built / "models" / "digits" / number / "model.onnx").read_bytes()
-        assert content == {"files": {"model.onnx": {"sha256": hashlib.sha256(model).hexdigest(), "size": len(model)}}}
+        assert content["files"] == {"model.onnx": {"sha256": hashlib.sha256(model).hexdigest(), "size": len(model)}}
     assert sorted(versions) == ["1", "2"]
 
 
-def test_another_run_writes_the_same_bytes(built: Path, tmp_path: Path) -> None:
+def test_a_version_s_source_changes_with_its_own_code_and_what_all_share(built: Path, tmp_path: Path) -> None:
+    """Nothing but that decides whether a version that was trained again is still the published one."""
+
+    def sources(*change: str) -> list[str]:
+        code = TRAIN.with_name("classifiers.py").read_text()
+        (tmp_path / "classifiers.py").write_text(code.replace(*change) if change else code)
+        ask = "import classifiers; print(*map(classifiers.source, '12'))"
+        done = subprocess.run(
+            [sys.executable, "-c", ask],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONPATH": ""},
+        )
+        return done.stdout.split()
+
+    as_it_is = sources()
+    versions = json.loads((built / "models" / "manifest.json").read_text())["models"]["digits"]["versions"]
+    assert as_it_is == [versions[number]["source"] for number in "12"]
+    assert sources("# what every ONNX Runtime", "# what each ONNX Runtime") == as_it_is
+    changed = sources("SVC(C=10", "SVC(C=11")
+    assert changed[0] == as_it_is[0] and changed[1] != as_it_is[1]
+    assert not set(sources("SEED = 2024", "SEED = 2025")) & set(as_it_is)
+
+
+def test_another_run_makes_the_same_versions(built: Path, tmp_path: Path) -> None:
+    """Of the same sources, as accurate, for the same held-out images. Their bytes may differ in a last digit."""
     train(tmp_path)
-    assert files(tmp_path) == files(built)
+    assert made(tmp_path) == made(built)
 
 
 def test_what_is_current_is_left_and_what_was_spoilt_is_made_again(built: Path, tmp_path: Path) -> None:
@@ -86,4 +113,5 @@ def test_what_is_current_is_left_and_what_was_spoilt_is_made_again(built: Path, 
     assert {path: path.stat().st_mtime_ns for path in before} == before
     (tmp_path / "models" / "digits" / "1" / "model.onnx").write_bytes(b"spoilt")
     assert "current" not in train(tmp_path)
-    assert files(tmp_path) == files(built)
+    assert made(tmp_path) == made(built)
+    assert "digits: current" in train(tmp_path)

@@ -65,9 +65,9 @@ def test_the_authority_is_trusted_by_programs(host):
     assert answer.rc == 0 and "OK" in answer.stdout
 
 
-def test_apt_fetches_through_the_proxy(host):
+def test_apt_fetches_through_the_proxy(host, journal):
     host.check_output("cd /tmp && rm -f netbase_*.deb && apt-get download -q netbase")
-    assert "/netbase_" in host.check_output("journalctl -u proxy -o cat")
+    assert "/netbase_" in journal("-u proxy")
 
 
 def test_pip_looks_only_where_it_is_told(host):
@@ -78,9 +78,9 @@ def test_pip_looks_only_where_it_is_told(host):
     assert "pypi" not in answer.stdout + answer.stderr
 
 
-def test_the_journal_is_bounded_and_on_disk(host):
-    host.run("logger -t molecule 'a line to find'; journalctl --sync")
-    assert "a line to find" in host.check_output("journalctl --directory=/var/log/journal -t molecule -o cat")
+def test_the_journal_is_bounded_and_on_disk(host, journal):
+    host.run("logger -t molecule 'a line to find'")
+    assert "a line to find" in journal("--directory=/var/log/journal -t molecule")
     assert "SystemMaxUse=150M" in host.check_output("systemd-analyze cat-config systemd/journald.conf")
 
 
@@ -231,5 +231,5 @@ def test_only_sshd_listens(host):
     assert {address for address in listening if not address.startswith("127.")} == {"0.0.0.0:22", "[::]:22"}
 
 
-def test_the_package_lists_came_from_the_declared_source(host):
-    assert "InRelease" in host.check_output("journalctl -u proxy -o cat")
+def test_the_package_lists_came_from_the_declared_source(journal):
+    assert "InRelease" in journal("-u proxy")

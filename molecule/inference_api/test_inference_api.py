@@ -47,7 +47,7 @@ def test_the_open_inference_protocol(host):
 
 
 def test_errors_are_problem_documents(host):
-    for body, code in (("[", 422), ('{"inputs": [1]}', 422), ("x" * 100_001, 413)):
+    for body, code in (("[", 400), ('{"inputs": [1]}', 400), ("x" * 100_001, 413)):
         host.run(f"head -c 0 /dev/null; printf '%s' '{body}' > /tmp/body")
         told = host.check_output(
             f"{AUTHORIZED} -o /dev/null -w '%{{http_code}} %{{content_type}}' --data-binary @/tmp/body"
@@ -102,16 +102,16 @@ def test_postgresql_and_triton_may_go_and_come_back(host):
     ids = ",".join(f"'{answer['id']}'" for _, answer in answers)
     wait(lambda: query(host, f"SELECT count(*) FROM inference_api.predictions WHERE id IN ({ids})") == "5")
     host.check_output("systemctl kill --signal=STOP triton-peer; systemctl kill --signal=KILL triton-peer")
-    wait(lambda: predict(host)[0] == 200)
+    wait(lambda: all(predict(host)[0] == 200 for _ in range(8)))  # both workers have found it again
 
 
-def test_a_stop_is_clean_and_loses_nothing(host):
+def test_a_stop_is_clean_and_loses_nothing(host, journal):
     ids = [predict(host)[1]["id"] for _ in range(5)]
     invocation = host.check_output("systemctl show -p InvocationID --value inference-api")
     host.check_output("systemctl restart inference-api")
     found = query(host, "SELECT id FROM inference_api.predictions").splitlines()
     assert set(ids) <= set(found)
-    log = host.check_output(f"journalctl -o cat _SYSTEMD_INVOCATION_ID={invocation}")
+    log = journal(f"_SYSTEMD_INVOCATION_ID={invocation}")
     assert "Finished server process" in log and "Cancel" not in log and "ERROR" not in log
     wait(lambda: host.check_output(f"{CURL} -o /dev/null -w '%{{http_code}}' {URL}/readyz || true") == "200")
 
@@ -131,9 +131,7 @@ def test_the_sandbox_holds(host):
     assert float(overall.split(":")[1].split()[0]) <= EXPOSURE, overall
 
 
-def test_no_secret_in_the_journal_the_unit_or_the_process_list(host):
-    seen = host.check_output(
-        "journalctl --no-pager; systemctl show inference-api; ps auxeww; cat /etc/inference-api/environment"
-    )
+def test_no_secret_in_the_journal_the_unit_or_the_process_list(host, journal):
+    seen = journal() + host.check_output("systemctl show inference-api; ps auxeww; cat /etc/inference-api/environment")
     for secret in (KEY, "molecule-database-password", "BEGIN PRIVATE KEY"):
         assert secret not in seen.replace("ROLE inference LOGIN PASSWORD 'molecule-database-password'", "")

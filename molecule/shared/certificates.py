@@ -1,4 +1,4 @@
-"""A certificate authority for role tests, and a certificate for each host: certificates.py FOLDER HOST..."""
+"""A certificate authority for role tests, and a certificate for each host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "helpers"))
 from authority import Authority
 
 
-def main(folder: Path, hosts: list[str]) -> None:
+def issue(folder: Path, hosts: list[str]) -> None:
     """Make what is missing, for the host's name, for localhost and for 127.0.0.1."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder / "lock").open("w") as lock:  # scenarios start side by side and have one authority
@@ -19,7 +19,3 @@ def main(folder: Path, hosts: list[str]) -> None:
         authority = Authority(folder)
         for host in hosts:
             authority.issue(host, "localhost", "127.0.0.1")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])

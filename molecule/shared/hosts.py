@@ -1,10 +1,7 @@
-#!/usr/bin/env python3
-"""Inventory of the role tests: one group a scenario, in it one container for each Debian that its role's meta names."""
+"""The hosts of the role tests: for each scenario one container for each Debian that its role's meta names."""
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from pathlib import Path
 
@@ -35,15 +32,3 @@ def hosts(scenario: str, wanted: list[str]) -> dict[str, str]:
         for family in families(scenario)
         if family in wanted
     }
-
-
-def inventory(wanted: list[str]) -> dict[str, object]:
-    """What `ansible-inventory --list` of this script is."""
-    scenarios = sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
-    groups = {scenario: hosts(scenario, wanted) for scenario in scenarios if scenario != "default"}
-    variables = {host: {"molecule_image": family} for group in groups.values() for host, family in group.items()}
-    return {scenario: {"hosts": list(group)} for scenario, group in groups.items()} | {"_meta": {"hostvars": variables}}
-
-
-if __name__ == "__main__":
-    print(json.dumps(inventory(os.environ.get("STAGECRAFT_MOLECULE_OS", ",".join(FAMILIES)).split(","))))

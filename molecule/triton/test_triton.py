@@ -116,6 +116,13 @@ def test_only_the_gateway_is_on_the_network(host, address):
         assert host.run(f"{CURL} http://{address}:{port}/metrics").rc == 7
 
 
+def test_the_units_are_the_ones_that_start_at_boot(host):
+    """HAProxy's package brings a unit of its own, which a boot must not start."""
+    for unit, enabled in {"triton": 0, "triton-gateway": 0, "haproxy": 1}.items():
+        assert host.run(f"systemctl is-enabled --quiet {unit}").rc == enabled, unit
+        assert host.run(f"systemctl is-active --quiet {unit}").rc == 3 * enabled, unit
+
+
 def test_a_bad_version_leaves_the_good_ones(host, ask, tmp_path):
     """Published, then changed in the bucket; then whole, but not a model; then withdrawn."""
     key, manifest = "models/digits/3/model.onnx", "models/manifest.json"
@@ -201,13 +208,11 @@ def test_the_sandbox_holds(host):
     assert "CapEff:\t0000000000000000" in host.file(f"/proc/{pid}/status").content_string
 
 
-def test_secrets_are_for_their_users_alone(host):
+def test_secrets_are_for_their_users_alone(host, journal):
     for path in ("/etc/triton/gateway/server.pem", "/etc/model-sync/credentials"):
         for user in ("nobody", "triton"):
             assert "Permission denied" in host.run(f"su {user} -s /bin/sh -c 'cat {path}'").stderr
-    assert "serving-secret" not in host.check_output(
-        "journalctl --no-pager; ps axww; cat /etc/systemd/system/*.service"
-    )
+    assert "serving-secret" not in journal() + host.check_output("ps axww; cat /etc/systemd/system/*.service")
 
 
 def test_the_wheel_is_the_one_that_versions_names():

@@ -27,6 +27,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where the state is kept")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--rest-host", default="127.0.0.1", help="where the REST interface answers")
+    parser.add_argument("--rest-port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds that every operation takes at least")
     parser.add_argument("--no-quotas", dest="quotas", action="store_false", help="only limits that somebody sets hold")
     parser.add_argument(
@@ -39,9 +41,11 @@ def main() -> None:
     )  # its put may interrupt its get; an Event's set would wait for itself
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: end.put(number))
-    where = {"host": given.host, "port": given.port, "delay": given.delay, "quotas": given.quotas}
+    where = {"host": given.host, "port": given.port, "rest": (given.rest_host, given.rest_port)}
     try:
-        emulator = server.start(given.folder, world=_world(given.world), **where)
+        emulator = server.start(
+            given.folder, world=_world(given.world), delay=given.delay, quotas=given.quotas, **where
+        )
     except (OSError, WorldError) as error:
         raise SystemExit(f"the emulated cloud cannot start: {error}") from error
     print(f"ready {emulator.address}", flush=True)

@@ -23,17 +23,21 @@ Result = access_pb2.AccessBindingsOperationResult
 class Bound:
     """List, set and change by deltas, for a Kind."""
 
+    def bound(self, cloud: Cloud, ident: str) -> Message | None:
+        """The resource that roles are bound to under this id."""
+        return cloud.get(self.api, ident)
+
     def _bound(self, call: Call, request: Message) -> Message:
-        resource = call.cloud.get(self.api, request.resource_id)
+        resource = self.bound(call.cloud, request.resource_id)
         if resource is None:
             raise not_found(self.title, request.resource_id)
         return resource
 
     def list_access_bindings(self, call: Call, request: Message) -> Message:
-        self._bound(call, request)
+        resource = self._bound(call, request)
         answer = call.answer()
         found = []
-        for number, (role, kind, subject) in enumerate(call.cloud.identity.bindings(request.resource_id), 1):
+        for number, (role, kind, subject) in enumerate(call.cloud.identity.bindings(self.key(resource)), 1):
             found.append((number, access_pb2.AccessBinding(role_id=role, subject={"id": subject, "type": kind})))
         bindings, answer.next_page_token = listing.page(found, request.page_size, request.page_token)
         answer.access_bindings.extend(bindings)
@@ -41,7 +45,7 @@ class Bound:
 
     def set_access_bindings(self, call: Call, request: Message) -> Message:
         wanted = {(b.role_id, b.subject.type, b.subject.id) for b in request.access_bindings}
-        there = set(call.cloud.identity.bindings(request.resource_id))
+        there = set(call.cloud.identity.bindings(self.key(self._bound(call, request))))
         add, remove = access_pb2.ADD, access_pb2.REMOVE
         return self._change(
             call, request, [*((remove, b) for b in sorted(there - wanted)), *((add, b) for b in sorted(wanted - there))]
@@ -64,7 +68,7 @@ class Bound:
             if add and kind == "serviceAccount" and call.cloud.get("iam.v1.ServiceAccount", subject) is None:
                 raise not_found("ServiceAccount", subject)
             change = identity.bind if add else identity.unbind
-            if change(request.resource_id, role, kind, subject):
+            if change(self.key(resource), role, kind, subject):
                 binding = {"role_id": role, "subject": {"id": subject, "type": kind}}
                 result.effective_deltas.add(action=action, access_binding=binding)
         response, _ = operation_types(call.method)
@@ -73,3 +77,4 @@ class Bound:
 
     def work_bind(self, cloud: Cloud, resource: Message, job: Job) -> None:
         cloud.world.sync_access(cloud)
+        cloud.world.sync_serverless(cloud)

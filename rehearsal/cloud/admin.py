@@ -38,7 +38,7 @@ class AdminError(Exception):
 
 
 @contextlib.contextmanager
-def _short(folder: Path) -> Iterator[str]:
+def short(folder: Path) -> Iterator[str]:
     """A path to the socket that fits into the 108 bytes of a socket's address, however deep the folder is."""
     handle = os.open(folder, os.O_PATH | os.O_DIRECTORY)
     try:
@@ -61,7 +61,7 @@ class Admin:
                 for line in self.rfile:
                     self.wfile.write(json.dumps(admin.answer(line)).encode() + b"\n")
 
-        with _short(folder) as path:
+        with short(folder) as path:
             self._server = socketserver.ThreadingUnixStreamServer(path, Visitor)
         self._server.daemon_threads = True
         self._path.chmod(0o600)
@@ -120,17 +120,18 @@ class Admin:
         self._path.unlink(missing_ok=True)
 
 
-def ask(folder: Path, call: str, *, patience: float = 30, **order: object) -> Any:
-    """Give an order to the emulator whose folder this is, and wait `patience` seconds for its answer. Raises AdminError."""
+def ask(folder: Path, call: str, *, patience: float = 30, what: str = "the emulated cloud", **order: object) -> Any:
+    """Give an order to the emulator whose folder this is, or to `what` has such a door there, and wait `patience` seconds
+    for its answer. Raises AdminError."""
     try:
-        with socket.socket(socket.AF_UNIX) as door, _short(folder) as path:
+        with socket.socket(socket.AF_UNIX) as door, short(folder) as path:
             door.settimeout(patience)
             door.connect(path)
             door.sendall(json.dumps({"call": call, **order}).encode() + b"\n")
             with door.makefile("rb") as answers:
                 answer = json.loads(answers.readline() or b'{"error": "no answer"}')
     except OSError as error:
-        raise AdminError(f"the emulated cloud in {folder} does not answer: {error}") from error
+        raise AdminError(f"{what} in {folder} does not answer: {error}") from error
     if "error" in answer:
         raise AdminError(answer["error"])
     return answer["ok"]

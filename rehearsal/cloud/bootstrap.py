@@ -25,14 +25,19 @@ FAMILIES = {"debian-12": 3 << 30, "debian-13": 3 << 30}  # bytes that a disk of 
 ADMINISTRATOR = "stagecraft"
 # What the account that runs a stage's playbooks may do, on the stage's folder and nowhere else.
 STAGE_ROLES = (
+    "api-gateway.editor",
     "auditor",  # taking a stage down ends with a list of every service of its folder
+    "certificate-manager.admin",
     "compute.editor",
+    "container-registry.admin",
     "dns.editor",
     "iam.serviceAccounts.admin",
     "kms.admin",
     "lockbox.admin",
+    "logging.admin",
     "managed-postgresql.editor",
     "resource-manager.admin",  # it binds roles to the stage's accounts
+    "serverless-containers.admin",  # it says who may call a container
     "storage.admin",
     "vpc.admin",
 )

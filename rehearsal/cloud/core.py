@@ -41,6 +41,11 @@ SERVICES = (
     "storage",
     "dns",
     "postgresql",
+    "containerregistry",
+    "logging",
+    "certificatemanager",
+    "serverless_containers",
+    "api_gateway",
 )
 
 # Fields of requests that name another resource.
@@ -61,6 +66,12 @@ REFERENCES = {
     "instance_id": "compute.v1.Instance",
     "dns_zone_id": "dns.v1.DnsZone",
     "secret_id": "lockbox.v1.Secret",
+    "registry_id": "containerregistry.v1.Registry",
+    "repository_id": "containerregistry.v1.Repository",
+    "log_group_id": "logging.v1.LogGroup",
+    "certificate_id": "certificatemanager.v1.Certificate",
+    "container_id": "serverless.containers.v1.Container",
+    "bucket_id": "storage.v1.Bucket",
     "folder_id": "resourcemanager.v1.Folder",
     "cloud_id": "resourcemanager.v1.Cloud",
 }
@@ -82,6 +93,7 @@ class Cloud:
         self.faults = Faults()
         self.operations = Operations(self)
         self.address = ""
+        self.folder = journal.path.parent  # where its certificate authority is
         self.cloud_id = self.folder_id = ""
         self.services: dict[str, Service] = {}
         self.kinds: dict[str, Kind] = {}
@@ -207,18 +219,25 @@ class Cloud:
     def _authorize(self, service: Service, call: Call) -> None:
         """Raise PERMISSION_DENIED unless the caller may do this, and may use what the request names of other services."""
         wanted = roles.verb(call.name)
-        if call.name in ANYBODY or (wanted == "read" and getattr(call.request, "folder_id", "") == IMAGES):
+        there = service.places(call)
+        if call.name in ANYBODY or (wanted == "read" and IMAGES in (getattr(call.request, "folder_id", ""), *there)):
             return
-        self.identity.authorize(call.principal, service.guarded(call), wanted, *service.places(call))
+        self.identity.authorize(call.principal, service.guarded(call), wanted, *there)
         if wanted != "read":
-            for other, use, ident in self._used(call.request, service.name.split(".")[0]):
+            own = (
+                f"{service.noun}_id" if isinstance(service, Kind) else ""
+            )  # `image_id` means one thing here and one there
+            for other, use, ident in self._used(call.request, service.name.split(".")[0], own):
                 folder = next((row.folder for row in self.store.rows("id = ?", ident)), self.folder_id)
                 if folder != IMAGES:
                     self.identity.authorize(call.principal, other, use, *filter(None, (ident, folder, self.cloud_id)))
 
-    def _used(self, message: Message, package: str) -> Iterator[tuple[str, str, str]]:
-        """(service, verb, id) of what a request needs of other parts of the API; the id is '' where there is none."""
+    def _used(self, message: Message, package: str, own: str = "") -> Iterator[tuple[str, str, str]]:
+        """(service, verb, id) of what a request needs of other parts of the API; the id is '' where there is none. `own` is
+        the field that names what the request is about."""
         for field, value in message.ListFields():
+            if field.name == own:
+                continue
             api = REFERENCES.get(field.name, "")
             for item in value if field.is_repeated and not is_map(field) else [value]:
                 if field.name == "one_to_one_nat_spec":

@@ -15,6 +15,7 @@ from yandex.cloud.api import operation_pb2
 
 PREFIX = "yandex.cloud."
 POOL = descriptor_pool.Default()
+ODD_FILES = {"ApiGateway": "apigateway"}  # services whose file is not called after them
 
 
 def snake(name: str) -> str:
@@ -25,12 +26,17 @@ def snake(name: str) -> str:
 @functools.cache
 def service(name: str) -> ServiceDescriptor:
     """The descriptor of a service; imports only its own package. Raises KeyError for one that the SDK lacks."""
-    package, _, short = name.rpartition(".")
     try:
-        importlib.import_module(f"{PREFIX}{package}.{snake(short.removesuffix('Service'))}_service_pb2")
+        importlib.import_module(f"{home(name)}_pb2")
     except ModuleNotFoundError as error:
         raise KeyError(name) from error
     return POOL.FindServiceByName(PREFIX + name)
+
+
+def home(service: str) -> str:
+    """The SDK's module of a service, without what it ends with: `_pb2`, `_pb2_grpc`."""
+    package, _, noun = service.removesuffix("Service").rpartition(".")
+    return f"{PREFIX}{package}.{ODD_FILES.get(noun) or snake(noun)}_service"
 
 
 def short(descriptor: Descriptor | MethodDescriptor | ServiceDescriptor) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import grpc
+from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
+from google.rpc.status_pb2 import Status
 
 Code = grpc.StatusCode
 
@@ -16,6 +18,15 @@ class ApiError(Exception):
         self.code = code
         self.message = message
         self.details = details  # of a google.rpc.Status
+
+    def status(self) -> Status:
+        """The refusal as the API sends it."""
+        found = Status(code=self.code.value[0], message=self.message)
+        for detail in self.details:
+            packed = Any()
+            packed.Pack(detail)
+            found.details.append(packed)
+        return found
 
 
 def invalid(message: str) -> ApiError:

@@ -114,7 +114,7 @@ class Identity:
         """Raise PERMISSION_DENIED unless a role on one of the places (resource, folder, cloud) allows the verb."""
         for place in places:
             for role, _, subject in self.bindings(place):
-                everybody = subject in ("allUsers", "allAuthenticatedUsers")
+                everybody = subject == "allUsers" or (principal and subject == "allAuthenticatedUsers")
                 if (everybody or subject == principal) and roles.permits(role, service, wanted):
                     return
         role = roles.needed(service, wanted)

@@ -123,7 +123,7 @@ class Kind(Service):
         inner = f"{self.noun}_spec"
         return getattr(request, inner) if inner in request.DESCRIPTOR.fields_by_name else request
 
-    def make(self, call: Call, spec: Message, **fixed: str) -> Message:
+    def make(self, call: Call, spec: Message, **fixed: str | int) -> Message:
         """A new kept resource out of a spec. `fixed` are fields that the spec does not carry."""
         resource = new(self.api)
         absorb(resource, spec)
@@ -251,11 +251,12 @@ class Kind(Service):
             cloud.sync_network()
 
     def settle(self, cloud: Cloud, job: Job) -> Message | None:
-        """What is true when the work is done, in a transaction. Returns the operation's response, None for Empty."""
+        """What is true when the work is done, in a transaction. Returns the operation's response, None for Empty; where
+        the API answers a deletion with a resource, it is the one that was deleted."""
+        resource = cloud.get(job.api, job.resource)
         if job.verb == "delete":
             self.drop(cloud, job.resource)
-        resource = cloud.get(job.api, job.resource)
-        if resource is not None:
+        elif resource is not None:
             self.set_status(resource, *self.reached(job))
             self.save(cloud, resource)
         response, _ = operation_types(cloud.method(job.method))

@@ -1,46 +1,62 @@
-"""An instance's metadata service, the part that programs take their IAM token from. HTTP on loopback, for tests."""
+"""An instance's metadata service, the part that programs take their IAM token from."""
 
 from __future__ import annotations
 
+import functools
 import json
+import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from rehearsal.cloud.core import Cloud
-
+Grant = Callable[[str], tuple[str, float]]  # a token of a service account, and when it ends (Identity.grant)
 TOKEN = "/computeMetadata/v1/instance/service-accounts/default/token"  # noqa: S105  a path
 
 
-@contextmanager
-def serve(cloud: Cloud, account: str) -> Iterator[str]:
-    """Answer as the metadata service of an instance with this service account; yields host:port for YC_METADATA_ADDR."""
+class Service(ThreadingHTTPServer):
+    """Answers at a listening socket, from `start` to `stop`, over HTTP as the real one does.
 
-    class Metadata(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.headers.get("Metadata-Flavor") != "Google":
-                return self.send_error(403, "Missing Metadata-Flavor:Google header")
-            if self.path != TOKEN:
-                return self.send_error(404)
-            token, expires = cloud.identity.grant(account)
-            body = {"access_token": token, "expires_in": int(expires - time.time()), "token_type": "Bearer"}
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.end_headers()
-            self.wfile.write(json.dumps(body).encode())
-            return None
+    `account_of` says whose token somebody at an IP address gets: the id of a service account, or nothing."""
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing: the journal notes what the token is used for."""
+    daemon_threads = True
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    def __init__(self, grant: Grant, account_of: Callable[[str], str | None], listening: socket.socket) -> None:
+        super().__init__(listening.getsockname(), functools.partial(Visitor, grant, account_of), False)
+        self.socket.close()
+        self.socket = listening
+
+    def start(self) -> None:
+        threading.Thread(target=self.serve_forever, args=(0.05,), name="metadata", daemon=True).start()
+
+    def stop(self) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class Visitor(BaseHTTPRequestHandler):
+    """One connection."""
+
+    timeout = 30  # seconds that it may say nothing
+
+    def __init__(self, grant: Grant, account_of: Callable[[str], str | None], *arguments: Any) -> None:
+        self._grant, self._account_of = grant, account_of
+        super().__init__(*arguments)
+
+    def do_GET(self) -> None:
+        if self.headers.get("Metadata-Flavor") != "Google":
+            return self.send_error(403, "Missing Metadata-Flavor:Google header")
+        account = self._account_of(self.client_address[0]) if self.path == TOKEN else None
+        if not account:
+            return self.send_error(404)
+        token, expires = self._grant(account)
+        body = {"access_token": token, "expires_in": int(expires - time.time()), "token_type": "Bearer"}
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+        return None
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: the journal notes what the token is used for."""

@@ -24,6 +24,7 @@ GIB = 1 << 30
 SETTING = "quotas"
 DISKS_SAID = "The limit on total size of {} disks has exceeded."
 INSTANCE, DISK, ADDRESS, HOST = "compute.v1.Instance", "compute.v1.Disk", "vpc.v1.Address", "mdb.postgresql.v1.Host"
+REVISION = "serverless.containers.v1.Revision"
 
 
 def count(api: str) -> Usage:
@@ -49,6 +50,16 @@ def public_addresses(cloud: Cloud) -> int:
     """Those in use and those that are kept, each once."""
     kept = {address.external_ipv4_address.address for address in cloud.all(ADDRESS)}
     return len(kept | set(addresses.public_in_use(cloud)))
+
+
+def provisioned(cloud: Cloud) -> int:
+    """Instances of serverless containers that are kept ready: those of active revisions, and of those that will be."""
+    most: dict[str, int] = {}
+    for revision in cloud.all(REVISION):
+        if revision.status in (revision.ACTIVE, revision.CREATING):
+            known = most.get(revision.container_id, 0)
+            most[revision.container_id] = max(known, revision.provision_policy.min_instances)
+    return sum(most.values())
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,8 @@ QUOTAS = {
     "iam.apiKeys.count": Quota(1000, count("iam.v1.ApiKey")),
     "lockbox.secrets.count": Quota(10000, count("lockbox.v1.Secret")),
     "storage.buckets.count": Quota(25, count("storage.v1.Bucket")),
+    "serverless.containers.count": Quota(10, count("serverless.containers.v1.Container")),
+    "serverless.containersWorkersProvisioned.count": Quota(2, provisioned),
 }
 ALSO = {"compute": ("vpc",)}  # what else a service's calls use up: instances have public addresses
 

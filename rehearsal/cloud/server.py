@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import logging
-import time
 from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,38 +11,26 @@ from typing import IO
 
 import grpc
 from google.protobuf import message_factory
-from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
-from google.rpc.status_pb2 import Status
 
 from rehearsal import files, places
-from rehearsal.cloud import bootstrap, descriptors, tls
+from rehearsal.cloud import bootstrap, descriptors, entrance, tls
 from rehearsal.cloud.admin import Admin
 from rehearsal.cloud.core import Cloud
-from rehearsal.cloud.errors import ApiError, Code
+from rehearsal.cloud.errors import ApiError
 from rehearsal.cloud.faults import Faults
 from rehearsal.cloud.identity import Identity
 from rehearsal.cloud.journal import Journal
+from rehearsal.cloud.rest import Rest
 from rehearsal.cloud.store import Store
 from rehearsal.world import World
 
-log = logging.getLogger(__name__)
 WORKERS = 32
 DETAILS = "grpc-status-details-bin"
 NAMES = (
     *("localhost", "127.0.0.1", str(places.API), str(places.STORAGE)),
-    *("storage.yandexcloud.net", "*.storage.yandexcloud.net", "*.mdb.yandexcloud.net"),
+    *("storage.yandexcloud.net", "*.storage.yandexcloud.net", "*.mdb.yandexcloud.net", "*.api.cloud.yandex.net"),
 )
-
-
-def status(code: grpc.StatusCode, text: str, details: tuple[Message, ...]) -> bytes:
-    """An error with its details, as gRPC carries it in its trailing metadata."""
-    found = Status(code=code.value[0], message=text)
-    for detail in details:
-        packed = Any()
-        packed.Pack(detail)
-        found.details.append(packed)
-    return found.SerializeToString()
 
 
 class Handler(grpc.GenericRpcHandler):
@@ -61,41 +47,28 @@ class Handler(grpc.GenericRpcHandler):
             return None  # gRPC answers UNIMPLEMENTED
 
         def answer(request: Message, context: grpc.ServicerContext) -> Message:
-            return self._answer(method, request, context)
+            try:
+                return entrance.answer(self.cloud, method, request, dict(context.invocation_metadata()))
+            except ApiError as error:
+                if error.details:
+                    context.set_trailing_metadata(((DETAILS, error.status().SerializeToString()),))
+                context.abort(error.code, error.message)
 
         kind = message_factory.GetMessageClass(method.input_type)
         return grpc.unary_unary_rpc_method_handler(answer, kind.FromString, lambda message: message.SerializeToString())
 
-    def _answer(self, method: object, request: Message, context: grpc.ServicerContext) -> Message:
-        started, name = time.time(), descriptors.short(method)
-        metadata, principal, code, text, operation = dict(context.invocation_metadata()), "", Code.OK, "", ""
-        details: tuple[Message, ...] = ()
-        try:
-            principal = self.cloud.identity.principal(name, metadata)
-            answer = self.cloud.call(method, request, metadata, principal)
-            operation = answer.id if descriptors.short(method.output_type) == "operation.Operation" else ""
-        except ApiError as error:
-            code, text, details = error.code, error.message, error.details
-        except Exception as error:
-            log.exception("%s", name)
-            code, text = Code.INTERNAL, f"the emulator failed: {type(error).__name__}: {error}"
-        self.cloud.journal.write(name, principal, code.name, started, request, operation=operation, error=text)
-        if details:
-            context.set_trailing_metadata(((DETAILS, status(code, text, details)),))
-        if code is not Code.OK:
-            context.abort(code, text)
-        return answer
-
 
 @dataclass
 class Emulator:
-    """A running emulator. `env` points an SDK at it; `faults` and `journal` are for tests and for the curious."""
+    """A running emulator. `env` points an SDK at it, `rest.address` is for those who speak JSON; `faults` and `journal` are
+    for tests and for the curious."""
 
     folder: Path
     address: str
     env: dict[str, str]
     cloud: Cloud
     server: grpc.Server
+    rest: Rest
     admin: Admin
     lock: IO[str]
 
@@ -109,6 +82,7 @@ class Emulator:
 
     def stop(self) -> None:
         """Answer nothing more, let running work end, close the files. What is not done goes on after the next start."""
+        self.rest.stop()
         self.server.stop(grace=1).wait(10)
         self.cloud.operations.stop()
         self.admin.stop()
@@ -123,10 +97,12 @@ def start(
     world: World | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
+    rest: tuple[str, int] = ("127.0.0.1", 0),
     delay: float = 0.0,
     quotas: bool = False,
 ) -> Emulator:
-    """Serve the cloud whose state is in `folder` (made when empty) on host:port; port 0 takes a free one.
+    """Serve the cloud whose state is in `folder` (made when empty) on host:port, and its REST interface on the address
+    `rest`; port 0 takes a free one.
 
     `delay` is how many seconds an operation takes at least. With `quotas` the limits hold that the real cloud publishes,
     else only those that somebody sets. Unfinished operations of an earlier run go on. Raises OSError
@@ -146,6 +122,7 @@ def start(
         port = server.add_secure_port(f"{host}:{port}", grpc.ssl_server_credentials([pair]))
     except RuntimeError as error:
         raise OSError(f"the emulated cloud cannot listen on {host}:{port}: {error}") from error
+    front = Rest(cloud, rest, certificate, key)
     cloud.address = f"{host}:{port}"
     identity.audiences |= bootstrap.audiences(host, port)
     env = {"YC_ENDPOINT": cloud.address, "YC_ROOT_CERTIFICATES": str(folder / "ca.pem"), **known}
@@ -155,8 +132,9 @@ def start(
         cloud.sync_network()
     store.put_setting("started", "yes")
     server.start()
+    front.start()
     cloud.operations.resume()
-    return Emulator(folder, cloud.address, env, cloud, server, Admin(cloud, folder), lock)
+    return Emulator(folder, cloud.address, env, cloud, server, front, Admin(cloud, folder), lock)
 
 
 def _only_one(folder: Path) -> IO[str]:

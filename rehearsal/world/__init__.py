@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from rehearsal.cloud.core import Cloud
@@ -10,6 +10,18 @@ if TYPE_CHECKING:
 
 class WorldError(Exception):
     """Something real could not be made. The operation that wanted it fails with this text."""
+
+
+class StoredImage(NamedTuple):
+    """An image as the registry's server holds it."""
+
+    repository: str  # with the registry's id: `crp…/app`
+    digest: str
+    tags: tuple[str, ...]
+    size: int  # bytes of its layers as they are stored, compressed
+    created: float  # when it was pushed first, in seconds since 1970
+    config: tuple[str, int]  # digest and bytes; ("", 0) of an index
+    layers: tuple[tuple[str, int], ...]
 
 
 class World:
@@ -73,6 +85,28 @@ class World:
 
     def delete_bucket(self, cloud: Cloud, bucket: Any) -> None: ...
 
+    def put_revision(self, cloud: Cloud, container: Any, revision: Any) -> str:
+        """Before a revision (`serverless.containers.v1.Revision`) becomes the active one: start an instance of it and wait
+        until that answers on its port. Returns the digest of its image. Raises WorldError, with the last lines of what it
+        said, where there is no such image or it does not start: the revision before it goes on serving."""
+        return ""
+
+    def sync_serverless(self, cloud: Cloud) -> None:
+        """Containers, their active revisions, who may call them, or gateways have changed: serve that. A gateway's document
+        is `cloud.facts("serverless.apigateway.v1.ApiGateway", id)["openapi"]`; `rehearsal.cloud.openapi` reads it."""
+
+    def printed(self, cloud: Cloud, container: Any) -> list[tuple[str, str]]:
+        """What the instances of a serverless container have printed: when (RFC 3339) and the line; oldest first."""
+        return []
+
+    def delete_container(self, cloud: Cloud, container: Any) -> None:
+        """Take away a serverless container's instances, and its address."""
+
+    def put_gateway(self, cloud: Cloud, gateway: Any) -> None:
+        """Serve an API gateway at its domain, and at those attached to it, as its document says; or not, while stopped."""
+
+    def delete_gateway(self, cloud: Cloud, gateway: Any) -> None: ...
+
     def put_access_key(self, cloud: Cloud, key: Any, secret: str) -> None:
         """A static access key (`iam.v1.awscompatibility.AccessKey`) that Object Storage must accept from now on."""
 
@@ -80,3 +114,13 @@ class World:
 
     def sync_access(self, cloud: Cloud) -> None:
         """Roles were bound or taken away: let static keys do in Object Storage what their accounts may."""
+
+    def images(self, cloud: Cloud, registry: Any) -> list[StoredImage]:
+        """What the registry's server holds of a Container Registry."""
+        return []
+
+    def delete_image(self, cloud: Cloud, image: Any) -> None:
+        """Delete an image (`containerregistry.v1.Image`) with its tags."""
+
+    def delete_registry(self, cloud: Cloud, registry: Any) -> None:
+        """Delete all images of a registry."""

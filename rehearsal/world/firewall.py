@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rehearsal.places import METADATA
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from ipaddress import IPv4Address
@@ -151,6 +153,7 @@ def router(wanted: Topology, network: str, egress: IPv4Address) -> str:
         "ct state established,related accept",
         f'iifname != "{UPLINK}" udp dport 53 accept',
         f'iifname != "{UPLINK}" tcp dport 53 accept',
+        f'iifname != "{UPLINK}" ip daddr {METADATA} tcp dport 80 accept',
         f'iifname != "{UPLINK}" meta l4proto icmp accept',
     ]
     return _table(

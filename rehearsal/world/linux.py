@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from rehearsal import processes
 from rehearsal.places import Place
-from rehearsal.world import World, WorldError, names, topology
+from rehearsal.serverless import instances
+from rehearsal.world import StoredImage, World, WorldError, names, registry, topology
 from rehearsal.world.databases import Databases
 from rehearsal.world.machines import Machines
+from rehearsal.world.metadata import Metadata
 from rehearsal.world.network import Network
+from rehearsal.world.serverless import Serverless
 from rehearsal.world.storage import Storage
 
 if TYPE_CHECKING:
@@ -23,17 +26,23 @@ class LinuxWorld(World):
 
     Network(place)             namespaces, bridges, routes, NAT, security groups, DNS
     Machines(place)            containers for instances
+    Metadata(network)          the service that gives machines their tokens
     Databases(place, network)  managed PostgreSQL; `endpoints(cloud) -> list[topology.Endpoint]` says where its hosts
                                are, their names and security groups; `resume(cloud)` brings them back
-    Storage(place)             buckets and access keys in the S3 server"""
+    Storage(place)             buckets and access keys in the S3 server
+    Serverless(place)          serverless containers and API gateways, behind their front
+    registry.Server(place)     images"""
 
     def __init__(self, place: Place) -> None:
         self._syncing = threading.Lock()
         self._place = place
         self.network = Network(place)
         self.machines = Machines(place)
+        self.metadata = Metadata(self.network)
         self.databases = Databases(place, self.network)
         self.storage = Storage(place)
+        self.registry = registry.Server(place)
+        self.serverless = Serverless(place)
 
     def resume(self, cloud: Cloud) -> None:
         self.sync_network(cloud)
@@ -46,6 +55,7 @@ class LinuxWorld(World):
         with self._syncing:  # many operations end at once: whoever comes last has read what all of them did
             wanted = topology.read(cloud, self.databases.endpoints(cloud))
             self.network.sync(wanted)
+            self.metadata.sync(cloud, wanted.networks)
             names.write(self._place, names.snapshot(self._place, wanted, topology.zones(cloud)))
 
     def start_instance(self, cloud: Cloud, instance: Any) -> None:
@@ -118,6 +128,35 @@ class LinuxWorld(World):
 
     def sync_access(self, cloud: Cloud) -> None:
         self.storage.sync_access(cloud)
+        self.serverless.sync(cloud)
+
+    def put_revision(self, cloud: Cloud, container: Any, revision: Any) -> str:
+        self.sync_network(cloud)  # names for its instances
+        return self.serverless.put_revision(cloud, container, revision)
+
+    def sync_serverless(self, cloud: Cloud) -> None:
+        self.serverless.sync(cloud)
+
+    def printed(self, cloud: Cloud, container: Any) -> list[tuple[str, str]]:
+        return instances.entries(self._place, container.id)
+
+    def delete_container(self, cloud: Cloud, container: Any) -> None:
+        self.serverless.delete_container(cloud, container)
+
+    def put_gateway(self, cloud: Cloud, gateway: Any) -> None:
+        self.serverless.put_gateway(cloud, gateway)
+
+    def delete_gateway(self, cloud: Cloud, gateway: Any) -> None:
+        self.serverless.delete_gateway(cloud, gateway)
+
+    def images(self, cloud: Cloud, registry: Any) -> list[StoredImage]:
+        return self.registry.images(registry.id)
+
+    def delete_image(self, cloud: Cloud, image: Any) -> None:
+        self.registry.delete_image(image.name, image.digest)
+
+    def delete_registry(self, cloud: Cloud, registry: Any) -> None:
+        self.registry.delete_registry(registry.id)
 
 
 def _family(cloud: Cloud, instance: Any) -> str:

@@ -1,4 +1,5 @@
-"""DNS in a rehearsal's networks. One process answers at the second address of every subnet, inside its network.
+"""DNS in a rehearsal's networks. One process answers at the second address of every subnet, inside its network; and in
+the rehearsal's internet, at the addresses that this machine's resolv.conf names, which are nobody else's in there.
 
 What to answer is a file, `names.json` in the rehearsal's folder: {network: {netns, listen: [address], records: {name:
 {type: [ttl, [data]]}}}}. The emulator writes it (`snapshot`, `write`); the server looks at it again before every answer.
@@ -18,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 from dnslib import CLASS, QTYPE, RCODE, RR, SOA, DNSError, DNSHeader, DNSRecord
 
 from rehearsal import files
-from rehearsal.places import API, STORAGE, Place
-from rehearsal.world import shell
+from rehearsal.places import CONTAINERS, GATEWAYS, REGISTRY, REGISTRY_NAME, REST, SERVERLESS, STORAGE, Place
+from rehearsal.serverless import network as serverless
+from rehearsal.world import shell, topology
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +33,17 @@ TTL = 300  # seconds, for what the cloud itself names
 UDP_LIMIT = 1232  # bytes; longer answers are asked again over TCP
 ALIASES = 8  # how far a chain of CNAMEs is followed
 LOOK_SECONDS = 0.2
-ENDPOINTS = {"storage.yandexcloud.net": STORAGE, "*.storage.yandexcloud.net": STORAGE, "*.api.cloud.yandex.net": API}
+ENDPOINTS = {
+    "storage.yandexcloud.net": STORAGE,
+    "*.storage.yandexcloud.net": STORAGE,
+    "*.api.cloud.yandex.net": REST,
+    REGISTRY_NAME: REGISTRY,
+    f"*.{CONTAINERS}": SERVERLESS,
+    f"*.{GATEWAYS}": SERVERLESS,
+}
+INTERNET = "internet"  # the network of everybody outside of the cloud, the controller among them
+RESOLV_CONF = Path("/etc/resolv.conf")
+Records = dict[str, dict[str, list[Any]]]  # name: type: [ttl, data]
 log = logging.getLogger(__name__)
 
 
@@ -41,29 +53,73 @@ def full(name: str) -> str:
 
 
 def snapshot(place: Place, wanted: Topology, zones: Iterable[tuple[Any, list[Any]]]) -> dict[str, Any]:
-    """What every network may ask. `zones` are pairs of DnsZone and its RecordSets."""
-    zones, networks = list(zones), {}
+    """What every network may ask, serverless containers, and who is outside. `zones` are pairs of DnsZone and its
+    RecordSets."""
+    zones = list(zones)
+    outside = _with_zones(_cloud_s_own(), zones, "")
+    networks = {
+        INTERNET: {
+            "netns": place.netns(INTERNET),
+            "listen": resolvers(),
+            "records": outside,
+        },
+        serverless.NAME: {
+            "netns": serverless.router(place),
+            "listen": [str(serverless.RESOLVER)],
+            "records": outside,
+        },
+    }
     for network in wanted.networks:
-        records: dict[str, dict[str, list[Any]]] = {}
-        for name, address in ENDPOINTS.items():
-            _add(records, name, "A", str(address))
+        records = _cloud_s_own()
         for endpoint in {endpoint.id: endpoint for endpoint, _ in wanted.interfaces_of(network)}.values():
             address = endpoint.interfaces[0].address
             for name in endpoint.names:
                 _add(records, name, "A", str(address))
             if endpoint.names:
                 _add(records, address.reverse_pointer, "PTR", full(endpoint.names[0]))
-        for zone, record_sets in zones:
-            if zone.HasField("public_visibility") or network in zone.private_visibility.network_ids:
-                for item in record_sets:
-                    name = item.name if item.name.endswith(".") else f"{item.name}.{zone.zone}"
-                    records.setdefault(full(name), {})[item.type.upper()] = [item.ttl, list(item.data)]
+        _with_zones(records, zones, network)
         networks[network] = {
             "netns": place.netns(f"vpc-{network}"),
             "listen": sorted(str(subnet.resolver) for subnet in wanted.subnets_of(network)),
             "records": records,
         }
     return networks
+
+
+def _cloud_s_own() -> Records:
+    """The names of the cloud's services."""
+    records: Records = {}
+    for name, address in ENDPOINTS.items():
+        _add(records, name, "A", str(address))
+    return records
+
+
+def _with_zones(records: Records, zones: list[tuple[Any, list[Any]]], network: str) -> Records:
+    """The records, and those of the zones that a network sees; '' sees the public ones."""
+    for zone, record_sets in zones:
+        if zone.HasField("public_visibility") or network in zone.private_visibility.network_ids:
+            for item in record_sets:
+                name = item.name if item.name.endswith(".") else f"{item.name}.{zone.zone}"
+                records.setdefault(full(name), {})[item.type.upper()] = [item.ttl, list(item.data)]
+    return records
+
+
+def resolvers() -> list[str]:
+    """The IPv4 addresses that programs on this machine ask for names; the resolver's own default where none is said."""
+    try:
+        lines = [line.split() for line in RESOLV_CONF.read_text().splitlines()]
+    except FileNotFoundError:
+        lines = []
+    found = {line[1] for line in lines if len(line) > 1 and line[0] == "nameserver" and ":" not in line[1]}
+    return sorted(found) or ["127.0.0.1"]
+
+
+def prepare(place: Place) -> None:
+    """The addresses at which the rehearsal's internet asks for names, and what is there to ask before there is a
+    network."""
+    shell.ip(place.netns(INTERNET), *(f"address replace {address}/32 dev lo" for address in resolvers()))
+    if not file_of(place).exists():
+        write(place, snapshot(place, topology.EMPTY, ()))
 
 
 def _add(records: dict[str, dict[str, list[Any]]], name: str, kind: str, data: str) -> None:

@@ -7,14 +7,27 @@ import threading
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from rehearsal.places import API, CONTROLLER, INTERNET, PACKAGES, PROVIDER_RANGES, STORAGE, VISITOR, WHEELS, Place
+from rehearsal.places import (
+    API,
+    CONTROLLER,
+    INTERNET,
+    METADATA,
+    PACKAGES,
+    PROVIDER_RANGES,
+    REGISTRY,
+    REST,
+    SERVERLESS,
+    STORAGE,
+    VISITOR,
+    WHEELS,
+    Place,
+)
 from rehearsal.world import WorldError, firewall, shell
 from rehearsal.world.firewall import UPLINK
-from rehearsal.world.topology import Endpoint, Interface, Subnet, Topology
+from rehearsal.world.topology import EMPTY, Endpoint, Interface, Subnet, Topology
 
 BACKBONE = "backbone"  # the bridge in the internet namespace that carries everything
 EGRESS_ADDRESSES = [INTERNET[number] for number in range(16, 64)]  # what networks use to leave; public ones follow
-EMPTY = Topology((), {}, {}, {}, {})
 
 
 def tail(identifier: str) -> str:
@@ -33,7 +46,7 @@ def make_internet(place: Place) -> None:
             f"link add {BACKBONE} address {mac_of(netns)} type bridge",
             *(
                 f"addr add {a}/{INTERNET.prefixlen} dev {BACKBONE}"
-                for a in (CONTROLLER, API, STORAGE, PACKAGES, VISITOR, WHEELS)
+                for a in (CONTROLLER, API, REST, STORAGE, REGISTRY, SERVERLESS, PACKAGES, VISITOR, WHEELS)
             ),
             f"link set {BACKBONE} up",
             *(f"route add unreachable {block}" for block in PROVIDER_RANGES),
@@ -144,6 +157,7 @@ class Network:
             make_namespace(netns)
             self._rules.pop(netns, None)
             set_kernel(netns, ipv4__ip_forward="1", ipv6__conf__all__disable_ipv6="1")
+            shell.ip(netns, f"addr add {METADATA}/32 dev lo")
         if UPLINK not in links(netns):
             self._connect_to_internet(netns, network)
         subnets = {f"s-{tail(subnet.id)}": subnet for subnet in self._wanted.subnets_of(network)}

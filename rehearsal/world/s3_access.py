@@ -23,21 +23,34 @@ ROLES = {
     "editor": CHANGE,
     "admin": CHANGE,
 }
+# What cannot be done in an encrypted bucket without a role for its key, by the roles that let one do it.
+NEEDS_KEY = {
+    "Read": {"kms.keys.decrypter", "kms.keys.encrypterDecrypter", "editor", "admin"},
+    "Write": {"kms.keys.encrypter", "kms.keys.encrypterDecrypter", "editor", "admin"},
+}
 
 
 def actions(cloud: Cloud, account: str) -> tuple[str, ...]:
     """The actions of an account, in a steady order: `Read` everywhere, `Read:models` in one bucket."""
-    everywhere = {action for place in (cloud.folder_id, cloud.cloud_id) for action in _bound(cloud, place, account)}
-    found = set(everywhere)
+    around = (cloud.folder_id, cloud.cloud_id)
+    everywhere, found = _allowed(_roles(cloud, account, *around)), {}
     for bucket in cloud.all("storage.v1.Bucket"):
-        inside = _bound(cloud, bucket.name, account)
+        inside = everywhere | _allowed(_roles(cloud, account, bucket.name))
         inside |= s3_settings.granted(bucket, ACL.Grant.GRANT_TYPE_ACCOUNT, account)
         inside |= s3_settings.granted(bucket, ACL.Grant.GRANT_TYPE_ALL_AUTHENTICATED_USERS)
-        found |= {f"{action}:{bucket.name}" for action in inside - everywhere}
-    return tuple(sorted(found))
+        for rule in bucket.encryption.rules:
+            held = _roles(cloud, account, rule.kms_master_key_id, *around)
+            inside -= {action for action, roles in NEEDS_KEY.items() if not held & roles}
+        found[bucket.name] = inside
+    shared = everywhere.intersection(*found.values())
+    return tuple(sorted(shared | {f"{a}:{name}" for name, inside in found.items() for a in inside - shared}))
 
 
-def _bound(cloud: Cloud, place: str, account: str) -> set[str]:
-    """What the account's roles on one resource allow."""
-    roles = [role for role, _, subject in cloud.identity.bindings(place) if subject == account]
+def _roles(cloud: Cloud, account: str, *places: str) -> set[str]:
+    """The account's roles on any of some resources."""
+    return {role for place in places for role, _, subject in cloud.identity.bindings(place) if subject == account}
+
+
+def _allowed(roles: set[str]) -> set[str]:
+    """What roles allow in a bucket."""
     return {action for role in roles for action in ROLES.get(role, ())}

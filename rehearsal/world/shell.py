@@ -19,7 +19,11 @@ CONTAINERS_CONF = Path(__file__).with_name("containers.conf")
 
 
 class CommandError(WorldError):
-    """A program refused. The text names the program, what it was asked to do and its own last words."""
+    """A program refused. The text names it, what it was asked to do and its own last words; `said` has these alone."""
+
+    def __init__(self, text: str, said: str = ""):
+        super().__init__(text)
+        self.said = " ".join(said.split()) or text
 
 
 def run(*argv: str | Path, stdin: str | None = None, timeout: float = 300, env: Mapping[str, str] | None = None) -> str:
@@ -41,7 +45,7 @@ def run(*argv: str | Path, stdin: str | None = None, timeout: float = 300, env: 
         raise CommandError(f"{' '.join(command)[:300]}: no answer within {timeout:.0f} s") from None
     if done.returncode:
         said = (done.stderr or done.stdout).strip()
-        raise CommandError(f"{' '.join(command)[:300]}: exit status {done.returncode}: {said[-2000:]}")
+        raise CommandError(f"{' '.join(command)[:300]}: exit status {done.returncode}: {said[-2000:]}", said[-2000:])
     return done.stdout
 
 
@@ -94,6 +98,9 @@ def nft(netns: str, script: str) -> None:
     inside(netns, "nft", "-f", "-", stdin=script)
 
 
-def podman(*argv: str | Path, stdin: str | None = None, timeout: float = 300) -> str:
-    """Run podman with the project's own settings: the machine's are neither read nor changed."""
-    return run("podman", *argv, stdin=stdin, timeout=timeout, env={"CONTAINERS_CONF": str(CONTAINERS_CONF)})
+def podman(*argv: str | Path, stdin: str | None = None, timeout: float = 300, netns: str | None = None) -> str:
+    """Run podman with the project's own settings: the machine's are neither read nor changed. It asks registries from the
+    namespace `netns`."""
+    enter = ("nsenter", f"--net={NETNS / netns}", "--") if netns else ()
+    settings = {"CONTAINERS_CONF": str(CONTAINERS_CONF)}
+    return run(*enter, "podman", *argv, stdin=stdin, timeout=timeout, env=settings)

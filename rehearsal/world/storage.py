@@ -82,17 +82,13 @@ class Storage:
         )
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + START_LIMIT
-        while True:
-            try:
-                with self._client() as s3:
-                    s3.list_buckets()
-                return
-            except (BotoCoreError, ClientError) as error:
-                if processes.running(self._place, DAEMON) is None or time.monotonic() > deadline:
-                    log = processes.log_file(self._place, DAEMON)
-                    raise WorldError(f"Object Storage does not start: {error}. Its log: {log}") from None
-            time.sleep(0.1)
+        def ask() -> None:
+            with self._client() as s3:
+                s3.list_buckets()
+
+        if error := processes.refusal(self._place, DAEMON, ask, START_LIMIT, (BotoCoreError, ClientError)):
+            log = processes.log_file(self._place, DAEMON)
+            raise WorldError(f"Object Storage does not start: {error}. Its log: {log}")
 
     # ---- buckets ----
     def put_bucket(self, cloud: Cloud, bucket: Any) -> None:

@@ -79,6 +79,9 @@ class Topology:
         ]
 
 
+EMPTY = Topology((), {}, {}, {}, {})
+
+
 def read(cloud: Cloud, others: Iterable[Endpoint] = ()) -> Topology:
     """The network that the cloud describes, with `others` (endpoints that are not instances) on it."""
     tables = {table.id: table for table in cloud.all("vpc.v1.RouteTable")}

@@ -13,13 +13,13 @@ from typing import Any
 
 import yaml
 
-from rehearsal import places
+from rehearsal import forward, places
 
 
 class Client(threading.Thread):
     """Asks for a prediction through the public HTTPS address a few times a second, each time by a new connection.
 
-    It trusts what `ca.pem` says at the moment, as a client that follows the stage's CA does, and keeps its first API key.
+    It trusts what the stage says at the moment, as a client that follows the stage's CA does, and keeps its first API key.
     """
 
     def __init__(self, stage: str, pause: float = 0.15) -> None:
@@ -27,20 +27,31 @@ class Client(threading.Thread):
         self.state, self.pause = places.state() / stage, pause
         entry = yaml.safe_load((self.state / "entry.json").read_text())
         self.host, self.path = entry["hostname"], f"/v1/predict/{entry['model']}"
-        forwards = yaml.safe_load((places.Place(stage).folder / "forwards.json").read_text())
-        self.port = next(f["listen"][1] for f in forwards if f["name"] == "api")
+        self.port = next(each.listen[1] for each in forward.listed(places.Place(stage)) if each.name == "api")
         self.body = (self.state / "example.json").read_bytes()
         self.key = api_key(self.state)
+        self.header = said(self.state, r'header = "(\S+?):(.*?)\S+"')
         self.answered, self.repeated, self.failures = 0, 0, list[str]()
         self.ended = threading.Event()
 
     def ask(self, key: str = "", authority: str = "") -> tuple[int, Any]:
         """One prediction: status and body. Raises OSError (of which ssl.SSLError is one) where no trusted answer comes."""
-        trusted = ssl.create_default_context(cadata=authority or (self.state / "ca.pem").read_text())
+        return self._request("POST", self.path, self.body, key, authority)
+
+    def get(self, path: str) -> tuple[int, Any]:
+        """What the API says there."""
+        return self._request("GET", path, None)
+
+    def _request(
+        self, method: str, path: str, body: bytes | None, key: str = "", authority: str = ""
+    ) -> tuple[int, Any]:
+        where = said(self.state, 'cacert = "(.+)"')[0]
+        trusted = ssl.create_default_context(cadata=authority or Path(where).read_text())
         connection = Connection(self.host, self.port, context=trusted, timeout=20)
         try:
-            headers = {"Authorization": f"Bearer {key or self.key}", "Content-Type": "application/json"}
-            connection.request("POST", self.path, self.body, headers)
+            name, scheme = self.header
+            headers = {name: f"{scheme.lstrip()}{key or self.key}", "Content-Type": "application/json"}
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
         finally:
@@ -88,4 +99,9 @@ class Connection(http.client.HTTPSConnection):
 
 def api_key(state: Path) -> str:
     """The API key that the stage gives its person."""
-    return re.search(r"Bearer (\S+?)\"", (state / "curl.conf").read_text())[1]
+    return said(state, r'header = ".*\s(\S+?)"')[0]
+
+
+def said(state: Path, pattern: str) -> tuple[str, ...]:
+    """What the first line of the person's curl.conf that fits says."""
+    return re.search(pattern, (state / "curl.conf").read_text()).groups()

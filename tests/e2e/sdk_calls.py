@@ -5,14 +5,18 @@ gRPC makes its connections in threads that it keeps, so the whole process has to
 from __future__ import annotations
 
 import importlib
+import json
 import multiprocessing
 import os
 import re
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+FILES = {"ApiGatewayService": "apigateway_service"}  # services whose file is not called as they are
 _sdk: Any = None
 
 
@@ -59,7 +63,7 @@ def _call(name: str, request: dict[str, Any]) -> dict[str, Any]:
     from yandex.cloud.operation.operation_pb2 import Operation
 
     package, service, method = name.rsplit(".", 2)
-    file = "yandex.cloud." + package + "." + re.sub(r"(?<!^)(?=[A-Z])", "_", service).lower()
+    file = f"yandex.cloud.{package}.{FILES.get(service) or re.sub(r'(?<!^)(?=[A-Z])', '_', service).lower()}"
     messages, stubs = importlib.import_module(f"{file}_pb2"), importlib.import_module(f"{file}_pb2_grpc")
     wanted = messages.DESCRIPTOR.services_by_name[service].methods_by_name[method].input_type
     client = _sdk.client(getattr(stubs, f"{service}Stub"))
@@ -94,3 +98,13 @@ def _result(operation: Any) -> Any:
     made = message_factory.GetMessageClass(kind)()
     operation.response.Unpack(made)
     return made
+
+
+@contextmanager
+def key_of(cloud: Caller, account: str, folder: Path) -> Iterator[str]:
+    """The file of an authorized key of a service account, for as long as the block runs."""
+    made = cloud("iam.v1.KeyService.Create", service_account_id=account)
+    path = folder / "key.json"
+    path.write_text(json.dumps({**made["key"], "private_key": made["private_key"]}))
+    yield str(path)
+    cloud("iam.v1.KeyService.Delete", key_id=made["key"]["id"])

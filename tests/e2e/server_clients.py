@@ -24,6 +24,10 @@ from rehearsal.world import shell
 
 NAME = "e2eservers"
 PLACE = places.Place(NAME)
+SMALL = {
+    "version": "15",
+    "resources": {"resource_preset_id": "s3-c2-m8", "disk_type_id": "network-ssd", "disk_size": 10 * GB},
+}  # what a cluster is, at the least
 PASSWORD, OTHER = "a-password-of-the-test-Ä", "another-password-of-the-test"
 POSTGRESQL, STORAGE, KEYS = "mdb.postgresql.v1", "storage.v1.BucketService", "iam.v1.awscompatibility.AccessKeyService"
 
@@ -108,8 +112,7 @@ class Database(Server):
             security_group_ids=[self.group],
             host_specs=[{"zone_id": "ru-central1-b", "subnet_id": vpc.subnets["back"]}],
             config_spec={
-                "version": "15",
-                "resources": {"resource_preset_id": "s3-c2-m8", "disk_type_id": "network-ssd", "disk_size": 10 * GB},
+                **SMALL,
                 "postgresql_config_15": {"max_connections": {"value": 57}, "work_mem": {"value": 8 << 20}},
             },
             user_specs=[

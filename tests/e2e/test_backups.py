@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import sys
+
+import commands
 import psycopg
 import pytest
 from server_clients import POSTGRESQL, Database, Server, rehearsed
-from small_vpc import GB, wait_for
+from small_vpc import wait_for
 
 from rehearsal import places
 
@@ -32,35 +36,39 @@ def database(vpc):
     return made
 
 
-def restore(vpc, database: Database, name: str, **more: object) -> Server:
-    backup = vpc.cloud(f"{CLUSTERS}.ListBackups", cluster_id=database.id)["backups"][-1]
-    cluster = vpc.cloud(
-        f"{CLUSTERS}.Restore",
-        folder_id=vpc.cloud.folder,
-        name=name,
-        backup_id=backup["id"],
-        environment="PRODUCTION",
-        network_id=vpc.network,
-        security_group_ids=[database.group],
-        host_specs=[{"zone_id": "ru-central1-b", "subnet_id": vpc.subnets["back"]}],
-        config_spec={
-            "version": "15",
-            "resources": {"resource_preset_id": "s3-c2-m8", "disk_type_id": "network-ssd", "disk_size": 10 * GB},
-        },
-        **more,
+def restore(vpc, name: str, **restore_from: object) -> Server:
+    """A cluster that is declared to begin as another one was."""
+    declared = {
+        "name": name,
+        "network": "main",
+        "version": "15",
+        "preset": "s3-c2-m8",
+        "disk_size": "10GB",
+        "security_groups": ["pg"],
+        "hosts": [{"zone": "ru-central1-b", "subnet": "back"}],
+        "restore_from": restore_from,
+    }
+    made = commands.inside(
+        PLACE.name,
+        *(sys.executable, "-m", "ansible", "adhoc", "-i", "localhost,", "-c", "local", "localhost"),
+        *("-e", f"ansible_python_interpreter={sys.executable}"),
+        *("-m", "stagecraft.platform.yc_postgresql_cluster", "-a", json.dumps(declared)),
     )
-    return Server(vpc, PLACE, cluster["id"])
+    assert made.returncode == 0, made.stdout + made.stderr
+    clusters = vpc.cloud(f"{CLUSTERS}.List", folder_id=vpc.cloud.folder)["clusters"]
+    return Server(vpc, PLACE, next(cluster["id"] for cluster in clusters if cluster["name"] == name))
 
 
 def test_a_backup_brings_back_the_rows_that_were_there_then(vpc, database):
-    copy = restore(vpc, database, "then")
+    backups = vpc.cloud(f"{CLUSTERS}.ListBackups", cluster_id=database.id)["backups"]
+    copy = restore(vpc, "then", backup=backups[-1]["id"])
     assert copy.host != database.host and copy.ask(DIGEST) == database.at_backup
     copy.ask("DELETE FROM sold WHERE n > 500")
     assert database.ask("SELECT count(*) FROM sold") == [(1001,)], "they are two clusters now"
 
 
-def test_with_a_time_it_brings_back_what_was_written_since(vpc, database):
-    assert restore(vpc, database, "now", time={"seconds": 1 << 33}).ask(DIGEST) == database.ask(DIGEST)
+def test_a_copy_of_a_cluster_has_what_was_written_since_its_backup_too(vpc, database):
+    assert restore(vpc, "now", cluster="pg").ask(DIGEST) == database.ask(DIGEST)
 
 
 def test_a_follower_has_the_rows_takes_no_writes_and_takes_over(vpc, database):

@@ -16,6 +16,7 @@ from sdk_calls import Caller
 from small_vpc import GB, SmallVpc, wait_for
 
 from rehearsal import environment, forward, lifecycle, places, processes
+from rehearsal.cloud import metadata
 from rehearsal.world import shell
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -91,6 +92,18 @@ def test_packages_come_through_the_cache_where_there_is_a_gateway(vpc):
     assert vpc.ssh("back-1", f"sudo apt-get {options} update -q", check=False).returncode != 0
 
 
+def test_a_machine_gets_the_tokens_of_its_own_service_account(vpc):
+    url = f"http://{places.METADATA}{metadata.TOKEN}"
+    ask = f"curl -s -m 5 -o /dev/null -w '%{{http_code}}' -H 'Metadata-Flavor: Google' {url}"
+    account = vpc.cloud.create("iam.v1.ServiceAccountService", name="machine")["id"]
+    given = {"service_account_id": account, "update_mask": {"paths": ["service_account_id"]}}
+    vpc.cloud("compute.v1.InstanceService.Update", instance_id=vpc.machines["back-1"]["id"], **given)
+    assert vpc.ssh("back-1", ask).stdout == "200", "no gateway is needed"
+    assert vpc.ssh("front-1", ask).stdout == "404"
+    assert vpc.ssh("back-1", ask.replace("Google", "Other")).stdout == "403"
+    assert not vpc.visitor_reaches(str(places.METADATA), 80)
+
+
 def test_names(vpc):
     zone = vpc.cloud.create(
         "dns.v1.DnsZoneService",
@@ -100,12 +113,14 @@ def test_names(vpc):
     )["id"]
     record = {"name": "front-1", "type": "A", "ttl": 60, "data": [vpc.address("front-1")]}
     vpc.cloud("dns.v1.DnsZoneService.UpsertRecordSets", dns_zone_id=zone, replacements=[record])
-    asked = "front-1.small.internal front-1 back-1.ru-central1.internal storage.yandexcloud.net"
+    asked = (
+        "front-1.small.internal front-1 back-1.ru-central1.internal storage.yandexcloud.net mdb.api.cloud.yandex.net"
+    )
     said = vpc.ssh(
         "bastion", f"getent ahostsv4 {asked.split()[0]}; getent hosts {asked}; getent hosts deb.debian.org", check=False
     )
     found = {line.split()[0] for line in said.stdout.splitlines()}
-    assert found == {vpc.address("front-1"), vpc.address("back-1"), str(places.STORAGE)}
+    assert found == {vpc.address("front-1"), vpc.address("back-1"), str(places.STORAGE), str(places.REST)}
     assert said.returncode == 2, "nothing else resolves"
     reverse = vpc.ssh("bastion", f"getent hosts {vpc.address('back-1')}").stdout.split()
     assert reverse[1] == "back-1.ru-central1.internal"
@@ -217,7 +232,7 @@ def test_what_the_cloud_deletes_is_gone_from_the_machine(vpc):
     vpc.cloud("vpc.v1.GatewayService.Delete", gateway_id=vpc.gateway)
     vpc.cloud("vpc.v1.NetworkService.Delete", network_id=vpc.network)
     left = lifecycle.leftovers(PLACE)
-    assert left["namespaces"] == [PLACE.netns("internet")]
+    assert left["namespaces"] == [PLACE.netns("internet"), PLACE.netns("serverless")]
     assert "containers" not in left
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import re
 import signal
@@ -9,48 +11,32 @@ import ssl
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
+import commands
 import pytest
 import yaml
 from asking import Client, api_key
+from commands import ROOT, a_machine_of_our_own, printed_curl, stagecraft
+from sdk_calls import Caller
+from small_vpc import wait_for
+from watching import CommandLines
 
 from rehearsal import environment, lifecycle, places
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
-ROOT = Path(__file__).resolve().parents[2]
 STAGE = "partners"
 NETWORK = ROOT / "inventories" / STAGE / "group_vars" / "all" / "network.yml"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _a_machine_of_our_own(tmp_path_factory):
-    """A state folder of the test's own, and nothing left behind whatever happens."""
-    if lifecycle.leftovers(places.Place(STAGE)):
-        pytest.fail(f"a rehearsal of {STAGE} is up: end it first (make down STAGE={STAGE})")
-    os.environ["STAGECRAFT_STATE"] = str(tmp_path_factory.mktemp("state"))
-    yield
-    lifecycle.down(places.Place(STAGE))
-    os.environ.pop("STAGECRAFT_STATE")
+    yield from a_machine_of_our_own(STAGE, tmp_path_factory.mktemp("state"))
 
 
-def stagecraft(*arguments: str, timeout: int = 1500) -> str:
-    """Run the command as a person would; its output. Fails with that output when the command does."""
-    done = subprocess.run(
-        [sys.executable, "-m", "stagecraft", *arguments],
-        cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False,
-    )  # fmt: skip
-    print(done.stdout, done.stderr, flush=True)
-    assert done.returncode == 0, f"stagecraft {' '.join(arguments)}: {done.stdout[-3000:]}\n{done.stderr[-2000:]}"
-    return done.stdout
-
-
-def inside(*command: str, **more) -> subprocess.CompletedProcess[str]:
-    """Run a program in the rehearsal's internet, with its variables."""
-    return subprocess.run(
-        [sys.executable, "-m", "rehearsal", "shell", STAGE, "--", *command],
-        cwd=ROOT, env={**os.environ, "STAGE": STAGE}, capture_output=True, text=True, timeout=300, check=False, **more,
-    )  # fmt: skip
+inside = functools.partial(commands.inside, STAGE)
+journal = functools.partial(commands.journal, STAGE)
 
 
 def test_rehearse_ends_with_the_line_it_promises():
@@ -61,18 +47,54 @@ def test_rehearse_ends_with_the_line_it_promises():
 
 
 def test_the_printed_curl_line_answers():
-    state = places.state() / STAGE
-    entry = yaml.safe_load((state / "entry.json").read_text())
-    listed = yaml.safe_load((places.Place(STAGE).folder / "forwards.json").read_text())
-    port = next(f["listen"][1] for f in listed if f["name"] == "api")
-    at = f"{entry['hostname']}:{port}"
-    answer = subprocess.run(
-        ["curl", "-sS", "--fail-with-body", "--config", str(state / "curl.conf"), "--resolve", f"{at}:127.0.0.1",
-         f"https://{at}/v1/predict/{entry['model']}"],
-        capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
+    answer = printed_curl(STAGE)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert len(yaml.safe_load(answer.stdout)["outputs"]["label"]) == 1
+
+
+FOOTPRINT = """
+find /etc /usr/local /opt /var/lib/stagecraft -type f -printf '%p %C@\\n' | sort
+units=$(systemctl list-units --type=service --state=running --plain --no-legend | awk '$1 !~ /@/ {print $1}')
+systemctl show --property Id,StateChangeTimestampMonotonic $units
+"""
+
+
+def footprints() -> dict[str, list[str]]:
+    """What a run would leave on machines: when files were changed last, and units started, stopped or reloaded."""
+    config = str(places.state() / STAGE / "ssh_config")
+    asked = {
+        host: inside("ssh", "-F", config, host, "sudo", "sh", input=FOOTPRINT) for host in ("edge-1", "monitoring-1")
+    }
+    assert all(done.returncode == 0 and len(done.stdout) > 1000 for done in asked.values()), asked
+    return {host: done.stdout.splitlines() for host, done in asked.items()}
+
+
+def plan(code: int, *words: str) -> dict:
+    """The report of `stagecraft plan`, which has to end with this exit code."""
+    command = [sys.executable, "-m", "stagecraft", "plan", STAGE, "--json", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == code, done.stdout[-3000:] + done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+def test_a_plan_says_what_would_change_on_machines_and_changes_nothing():
+    before, calls = footprints(), journal()
+    report = plan(2, "-e", "nginx_strict_transport_security=max-age=60", "-e", "prometheus_retention=10d",
+                  "-e", "inference_api_memory_max=1100M")  # fmt: skip
+    assert footprints() == before
+    asked = [json.loads(line) for line in journal()[len(calls) :].splitlines()]
+    methods = [e["method"] for e in asked if e.get("principal") and not e["method"].endswith("IamTokenService.Create")]
+    assert methods and not [method for method in methods if not method.rpartition(".")[2].startswith(("Get", "List"))]
+    hosts = {host["name"]: host for host in report["hosts"]}
+    assert hosts.keys() == {"backend-1", "backend-2", "edge-1", "monitoring-1"} and report["changes"] == []
+    for name in ("backend-1", "backend-2"):  # its unit changes, and restarts on one after the other
+        assert hosts[name]["units"] == {"inference-api": "restart"} and hosts[name]["together"] == []
+    assert report["counts"]["change"] == 4
+    assert hosts["edge-1"]["units"] == {"nginx": "reload"} and hosts["monitoring-1"]["units"] == {
+        "prometheus": "restart"
+    }
+    assert hosts["edge-1"]["files"] and all(path.startswith("/etc/nginx/") for path in hosts["edge-1"]["files"])
+    assert plan(0)["hosts"] == []
 
 
 def open_ports(source: str, target: str, ports: list[int]) -> list[int]:
@@ -120,6 +142,18 @@ def test_closing_one_rule_closes_one_port(tmp_path):
     assert open_ports("backend-1", "serving-1", [22, 8001, 9102]) == [8001]
 
 
+def test_only_operators_reach_the_bastion():
+    """From an operator's network its SSH port is open; from elsewhere in the internet nothing answers there."""
+    config = (places.state() / STAGE / "ssh_config").read_text()
+    bastion = re.search(r"(?m)^Host bastion\b[^\n]*(?:\n\s+[^\n]+)*?\n\s+HostName (\S+)", config)
+    probe = "import socket, sys; socket.create_connection((sys.argv[1], 22), 3, (sys.argv[2], 0))"
+    reached = {
+        address: inside(sys.executable, "-c", probe, bastion[1], str(address)).returncode == 0
+        for address in (places.CONTROLLER, places.VISITOR)
+    }
+    assert reached == {places.CONTROLLER: True, places.VISITOR: False}
+
+
 def ssh_with(identity: Path, host: str = "backend-1") -> subprocess.CompletedProcess[str]:
     """Try a key on a machine and on the bastion before it."""
     only = ["-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-o", "BatchMode=yes"]
@@ -132,15 +166,38 @@ def ssh_with(identity: Path, host: str = "backend-1") -> subprocess.CompletedPro
     return inside("ssh", "-F", str(config), *only, host, "id", "-un")
 
 
-def test_every_secret_is_rotated_and_a_client_that_keeps_asking_sees_no_failure(tmp_path):
+def secrets() -> dict[str, dict[str, str]]:
+    """Every secret of the stage's folder as it is now: texts by entry, by name."""
+    store = "lockbox.v1"
+    with Caller(environment.netns(STAGE), environment.environment(STAGE)) as cloud:
+        listed = cloud(f"{store}.SecretService.List", folder_id=cloud.folder, page_size=1000)["secrets"]
+        payloads = {one["name"]: cloud(f"{store}.PayloadService.Get", secret_id=one["id"]) for one in listed}
+    return {
+        name: {entry["key"]: entry["text_value"] for entry in payload["entries"]} for name, payload in payloads.items()
+    }
+
+
+def test_rotating_all_fails_no_client_and_shows_no_secret_on_a_command_line(tmp_path):
     state = places.state() / STAGE
     before = {name: (state / name).read_text() for name in ("ca.pem", "id_ed25519")}
     old = tmp_path / "old"
     old.touch(mode=0o600)
     old.write_text(before["id_ed25519"])
     assert ssh_with(old).stdout.strip() == "stagecraft"
-    with Client(STAGE) as client:
+    old_secrets = secrets()
+    with Client(STAGE) as client, CommandLines() as lines:
         last = stagecraft("rotate", STAGE, "all").strip().splitlines()[-1]
+    new_secrets = secrets()
+    same = {name for name, entries in new_secrets.items() if entries == old_secrets[name]}
+    assert same == {"serving-storage-key", "release-storage-key"}
+    hidden = {
+        text
+        for entries in (*old_secrets.values(), *new_secrets.values())
+        for key, text in entries.items()
+        if "PRIVATE KEY" in text or key in ("password", "secret", "api_key")
+    }
+    assert len(hidden) > 20 and any(b"model_sync" in line for line in lines.seen)
+    assert [line for line in lines.seen for text in hidden if text.strip().encode() in line] == []
     assert re.fullmatch(r"partners: all rotated in \d+s, 3 steps", last), last
     assert client.failures == [] and client.answered > 100 and client.repeated < 5
     assert api_key(state) != client.key, "the API key is the old one"
@@ -152,6 +209,36 @@ def test_every_secret_is_rotated_and_a_client_that_keeps_asking_sees_no_failure(
     assert refused.returncode == 255 and "Permission denied" in refused.stderr, refused
     assert inside("ssh", "-F", str(state / "ssh_config"), "backend-1", "id", "-un").stdout.strip() == "stagecraft"
     stagecraft("verify", STAGE)
+
+
+def on_monitoring(script: str) -> str:
+    """What a shell script says that root runs on the monitoring machine."""
+    config = str(places.state() / STAGE / "ssh_config")
+    done = inside("ssh", "-F", config, "monitoring-1", "sudo", "sh", input=script)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def newest_backup_in_prometheus() -> dict[str, float]:
+    """When the newest backup was done, by cluster, in seconds since 1970. The password is on no command line."""
+    answer = on_monitoring(
+        'printf \'user = "prometheus:%s"\' "$(cat /etc/prometheus/passwords/prometheus)" | curl -sS --fail --config -'
+        " 'https://monitoring-1.partners.internal:9090/api/v1/query?query=stagecraft_backup_newest_timestamp_seconds'"
+    )
+    return {r["metric"]["cluster"]: float(r["value"][1]) for r in json.loads(answer)["data"]["result"]}
+
+
+def test_prometheus_shows_the_newest_backup_that_the_cloud_has():
+    clusters = "mdb.postgresql.v1.ClusterService"
+    with Caller(environment.netns(STAGE), environment.environment(STAGE)) as cloud:
+        (cluster,) = cloud(f"{clusters}.List", folder_id=cloud.folder)["clusters"]
+        before = newest_backup_in_prometheus()
+        cloud(f"{clusters}.Backup", cluster_id=cluster["id"])
+        listed = cloud(f"{clusters}.ListBackups", cluster_id=cluster["id"])["backups"]
+    newest = {cluster["name"]: max(datetime.fromisoformat(b["created_at"]) for b in listed).timestamp()}
+    assert before.keys() == newest.keys() and before != newest
+    on_monitoring("systemctl start backup-age")
+    wait_for("the new backup in Prometheus", lambda: newest_backup_in_prometheus() == newest)
 
 
 def instance(name: str) -> dict[str, str]:
@@ -208,8 +295,3 @@ def test_a_build_killed_half_way_is_destroyed_without_a_remainder():
     line = stagecraft("destroy", STAGE).strip().splitlines()[-1]
     assert line.endswith("0 resources left, 0 containers left"), line
     assert lifecycle.leftovers(places.Place(STAGE)) == {}
-
-
-def journal() -> str:
-    path = places.Place(STAGE).cloud / "journal.jsonl"
-    return path.read_text() if path.exists() else ""

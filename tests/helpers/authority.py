@@ -4,11 +4,32 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 sys.path.append(str(Path(__file__).parents[2] / "collections"))
 
 from ansible_collections.stagecraft.platform.plugins.module_utils import keys
+
+
+def expired(names: list[str], authority: dict[str, str]) -> dict[str, str]:
+    """A certificate of these names whose time ran out yesterday, and its key."""
+    made = keys.leaf(names, authority)
+    there = keys.read_certificate(made["certificate"])
+    yesterday = keys.now() - timedelta(days=1)
+    signer = serialization.load_pem_private_key(authority["private_key"].encode(), None)
+    building = (
+        x509.CertificateBuilder(there.issuer, there.subject, there.public_key(), x509.random_serial_number())
+        .not_valid_before(yesterday - timedelta(days=1))
+        .not_valid_after(yesterday)
+    )
+    for extension in there.extensions:
+        building = building.add_extension(extension.value, extension.critical)
+    built = building.sign(signer, there.signature_hash_algorithm)
+    return {**made, "certificate": built.public_bytes(serialization.Encoding.PEM).decode()}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ change, predicts no change in check mode, and then answers what molecule/<scenar
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -21,13 +22,17 @@ import sysconfig
 import tempfile
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "molecule" / "shared"))
 
+import containers
 from hosts import FAMILIES, hosts
+
+from rehearsal.world import WorldError
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT / "molecule" / "shared"
@@ -36,6 +41,7 @@ STEP = re.compile(r"INFO +\S+ ➜ (\w+): (Executing|Executed)")
 CHANGED = re.compile(r"^\W*sc-molecule-\S+\s+: ok=\d+\s+changed=(\d+)\s", re.MULTILINE)
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 AT_ONCE = 2
+VERIFY = "verify"
 TAIL = 60  # lines of a failed scenario's log that are shown
 
 
@@ -59,7 +65,10 @@ def main() -> int:
         "scenarios", nargs="*", metavar="SCENARIO", help=f"of {', '.join(known)}; all when none is named"
     )
     parser.add_argument(
-        "--only", metavar="STEP", default="test", help="one Molecule command instead of the whole sequence"
+        "--only",
+        metavar="STEP",
+        default="test",
+        help="one of Molecule's commands, or verify, instead of the whole sequence",
     )
     parser.add_argument("--os", choices=FAMILIES, action="append", help="a Debian to run on; may be given again")
     parser.add_argument("--keep", action="store_true", help="leave the containers standing")
@@ -80,8 +89,12 @@ def main() -> int:
                 flush=True,
             )
             if outcome.failed:
-                lines = ANSI.sub("", outcome.log.read_text(errors="replace")).splitlines()
-                print("\n".join(lines[-TAIL:]), f"\n{outcome.why}\nfull log: {outcome.log}", sep="\n", flush=True)
+                print(
+                    "\n".join(plain(outcome.log).splitlines()[-TAIL:]),
+                    f"\n{outcome.why}\nfull log: {outcome.log}",
+                    sep="\n",
+                    flush=True,
+                )
     failed = sum(outcome.failed for outcome in outcomes)
     print(f"{sum(outcome.passed for outcome in outcomes)} passed, {failed} failed")
     return 1 if failed else 0
@@ -89,36 +102,67 @@ def main() -> int:
 
 def run(name: str, state: Path, options: argparse.Namespace) -> Outcome:
     """One scenario, its output in a log of its own."""
-    log = state / f"{name}.log"
+    began = time.monotonic()
+    log, wanted = state / f"{name}.log", hosts(name, options.os or list(FAMILIES))
+    log.write_text("")
     for report in reports(name, state):
         report.unlink()
-    command = [sys.executable, "-m", "molecule", "--base-config", str(SHARED / "config.yml")]
-    command += [options.only, "--scenario-name", name, "--no-command-borders"]
-    if options.only == "test":
-        forget(name, state)
-        command.append("--destroy=never")
-    started = time.monotonic()
-    code, steps = logged(command, environment(name, state, options.os or FAMILIES), log)
-    if options.only == "test" and not options.keep:
-        forget(name, state)
-    seconds = time.monotonic() - started
-    if options.only != "test":
-        return Outcome(name, int(code == 0), int(code != 0), seconds, log, steps=steps)
-    passed, failed = answers(reports(name, state))
-    text = ANSI.sub("", log.read_text(errors="replace"))
-    passed += len(DONE.findall(text))
+    whole = options.only == "test"
+    try:
+        if whole:
+            containers.down(name, state)
+        containers.up(name, state, wanted)
+    except WorldError as error:
+        return Outcome(name, 0, 1, time.monotonic() - began, log, str(error))
+    (state / f"{name}.json").write_text(json.dumps({name: {"hosts": {host: {} for host in wanted}}}))
+    steps = [("create", time.monotonic() - began)]
+    env, code = environment(name, state), 0
+    if options.only != VERIFY:
+        code, molecule = logged(molecule_command(name, options.only), env, log)
+        steps += molecule
     why = ""
-    if set(CHANGED.findall(second_check(text))) - {"0"}:
+    if whole and code == 0 and set(last_changes(log)) - {"0"}:
         why = "check mode on the converged host predicts a change"
-        passed, failed = passed - 1, failed + 1
-    return Outcome(name, passed, failed or int(code != 0), seconds, log, why, steps)
+    if code == 0 and options.only in ("test", VERIFY):
+        asked = time.monotonic()
+        code = verify(name, wanted, state, env, log)
+        steps.append((VERIFY, time.monotonic() - asked))
+    if whole and not options.keep:
+        containers.down(name, state)
+    seconds = time.monotonic() - began
+    if options.only not in ("test", VERIFY):
+        return Outcome(name, int(code == 0), int(code != 0), seconds, log, steps=tuple(steps))
+    passed, failed = answers(reports(name, state))
+    passed += len(DONE.findall(plain(log))) - bool(why)
+    failed += bool(why)
+    return Outcome(name, passed, failed or int(code != 0), seconds, log, why, tuple(steps))
 
 
-def logged(command: list[str], env: dict[str, str], log: Path) -> tuple[int, tuple[tuple[str, float], ...]]:
+def molecule_command(name: str, step: str) -> list[str]:
+    shared = ["--base-config", str(SHARED / "config.yml")]
+    kept = ["--destroy=never"] if step == "test" else []
+    return [sys.executable, "-m", "molecule", *shared, step, "--scenario-name", name, "--no-command-borders", *kept]
+
+
+def verify(name: str, names: Iterable[str], state: Path, env: dict[str, str], log: Path) -> int:
+    """Talk to what the role has built: Testinfra, a process a host; 0 where all that was asked was answered right."""
+    pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:pytest-ansible", "-p", "no:cacheprovider"]
+    with log.open("a") as out:
+        asking = [
+            subprocess.Popen(
+                [*pytest, f"--hosts=podman://{host}", f"--junitxml={state}/{name}.{host}.xml", f"molecule/{name}"],
+                cwd=ROOT, env=env, stdout=out, stderr=subprocess.STDOUT,
+            )
+            for host in names
+        ]  # fmt: skip
+        return max(one.wait() for one in asking)
+
+
+def logged(command: list[str], env: dict[str, str], log: Path) -> tuple[int, list[tuple[str, float]]]:
     """Run Molecule with its output in a file; its exit code, and how long each of its steps took, in their order."""
-    began, steps = 0.0, []
+    began, steps = 0.0, list[tuple[str, float]]()
     with (
-        log.open("w", buffering=1) as file,
+        log.open("a", buffering=1) as file,
         subprocess.Popen(
             command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as molecule,
@@ -131,26 +175,16 @@ def logged(command: list[str], env: dict[str, str], log: Path) -> tuple[int, tup
                     began = now
                 else:
                     steps.append((step[1], now - began))
-    return molecule.returncode, tuple(steps)
+    return molecule.returncode, steps
 
 
-def forget(name: str, state: Path) -> None:
-    """Remove the hosts of a scenario, whatever has left them; a Molecule step for it would start Ansible once more."""
-    shutil.rmtree(state / "molecule" / name, ignore_errors=True)
-    label = f"label=stagecraft.molecule={name}"
-    left = subprocess.run(
-        ["podman", "ps", "--all", "--quiet", "--filter", label], stdout=subprocess.PIPE, text=True, check=True
-    ).stdout.split()
-    if left:
-        subprocess.run(
-            ["podman", "rm", "--force", "--time", "0", "--volumes", *left], stdout=subprocess.DEVNULL, check=True
-        )
+def plain(log: Path) -> str:
+    return ANSI.sub("", log.read_text(errors="replace"))
 
 
-def second_check(text: str) -> str:
-    """What Ansible summed up after the check of the converged hosts; nothing when the scenario did not get that far."""
-    before, began, _ = text.partition("➜ verify: Executing")
-    return before.rpartition("PLAY RECAP")[2] if began else ""
+def last_changes(log: Path) -> list[str]:
+    """How many changes each host had in the last run of Ansible, the check of the converged hosts."""
+    return CHANGED.findall(plain(log).rpartition("PLAY RECAP")[2])
 
 
 def reports(name: str, state: Path) -> list[Path]:
@@ -168,19 +202,20 @@ def answers(found: list[Path]) -> tuple[int, int]:
     return total - failed, failed
 
 
-def environment(name: str, state: Path, families: list[str]) -> dict[str, str]:
+def environment(name: str, state: Path) -> dict[str, str]:
     """What Molecule, Ansible and the scenario's playbooks read."""
     collections = f"{ROOT / 'collections'}:{sysconfig.get_path('purelib')}"
     return {
         **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": f"{SHARED / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "ANSIBLE_COLLECTIONS_PATH": collections,
         "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
         "COLUMNS": "160",
         "ANSIBLE_HOME": str(state / "ansible"),
         "CONTAINERS_CONF": str(ROOT / "rehearsal" / "world" / "containers.conf"),
         "MOLECULE_EPHEMERAL_DIRECTORY": str(state / "molecule" / name),
-        "STAGECRAFT_MOLECULE_OS": ",".join(families),
+        "STAGECRAFT_MOLECULE_ANSIBLE": str(Path(sys.executable).parent / "ansible-playbook"),
+        "STAGECRAFT_MOLECULE_PODMAN": shutil.which("podman") or "podman",
         "STAGECRAFT_MOLECULE_SCENARIO": name,
         "STAGECRAFT_MOLECULE_STATE": str(state),
     }

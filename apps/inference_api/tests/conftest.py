@@ -1,4 +1,4 @@
-"""What the tests talk to: a PostgreSQL, a peer of Triton, and the service as its own process; all over TLS."""
+"""What the tests talk to: a PostgreSQL, a peer of Triton, a bucket, and the service as its own process; all over TLS."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ from typing import Any
 
 import pytest
 from authority import Authority, Pair
+from storage import KEY as STORAGE_KEY
+from storage import SECRET as STORAGE_SECRET
+from storage import Storage, seaweed
 
+import onnx_models
 import postgres as postgres_module
 import triton_peer
+from bucket import Bucket, Gate
 from inference_api.database import migrate
-from inference_api.keys import set_key
+from inference_api.database_keys import set_key
+from inference_api.listed_keys import entry
 from inference_api.settings import load
 from postgres import PASSWORD, Postgres
 from process import KEY, Api, free_port
@@ -146,8 +152,72 @@ def migrated(environment: dict[str, str]) -> dict[str, str]:
 @pytest.fixture
 def api(migrated: dict[str, str], server_certificate: Pair, authority: Authority, tmp_path: Path) -> Iterator[Api]:
     """A service that is not started yet."""
-    made = Api(migrated, tmp_path / "log", server_certificate, authority.certificate)
+    yield from running(Api(migrated, tmp_path / "log", server_certificate, authority.certificate))
+
+
+def running(made: Api) -> Iterator[Api]:
+    """The service for a test, ended after it."""
     yield made
     made.kill()
     if made.log.exists():
         print(made.log.read_text()[-5000:])
+
+
+@pytest.fixture(scope="session")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
+    with seaweed(tmp_path_factory.mktemp("storage")) as server:
+        yield server
+
+
+@pytest.fixture
+def gate(storage: Storage) -> Iterator[Gate]:
+    made = Gate(storage.endpoint)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def bucket(storage: Storage) -> Bucket:
+    """A place of the test's own, with nothing in it."""
+    return Bucket(storage, f"test-{next(_numbers)}")
+
+
+@pytest.fixture
+def published(bucket: Bucket) -> Bucket:
+    """The models of the Triton peer, in the bucket."""
+    for model, versions in onnx_models.LIKE_TRITON.items():
+        for version, data in versions.items():
+            bucket.publish(model, version, data)
+    return bucket
+
+
+@pytest.fixture
+def alone_environment(tmp_path: Path, bucket: Bucket, gate: Gate) -> dict[str, str]:
+    """The variables of a service that needs nothing but the bucket, with short times."""
+    secret = tmp_path / "storage-secret"
+    secret.write_text(STORAGE_SECRET + "\n")
+    given: dict[str, object] = {
+        "state_directory": tmp_path / "state",
+        "engine": "onnxruntime",
+        "models_url": bucket.url("models"),
+        "models_refresh_seconds": 0.2,
+        "store": "objects",
+        "predictions_url": bucket.url("predictions"),
+        "keys": entry("tester", KEY.encode(), None),
+        "storage_endpoint": gate.endpoint,
+        "storage_key_id": STORAGE_KEY,
+        "storage_secret_key_file": secret,
+        "storage_ca_file": bucket.storage.ca,
+        "storage_timeout_seconds": 2,
+        "keys_refresh_seconds": 0.2,
+        "records_flush_seconds": 0.1,
+    }
+    return {f"INFERENCE_API_{name.upper()}": str(value) for name, value in given.items()}
+
+
+@pytest.fixture
+def alone(
+    alone_environment: dict[str, str], server_certificate: Pair, authority: Authority, tmp_path: Path
+) -> Iterator[Api]:
+    """Such a service, not started yet."""
+    yield from running(Api(alone_environment, tmp_path / "log", server_certificate, authority.certificate))

@@ -87,15 +87,24 @@ class Api:
 
     def start(self, **settings: object) -> Api:
         """Start it, and wait until it answers at all."""
+        self.launch(**settings)
+        until(lambda: self.answers("/healthz"), 90)
+        return self
+
+    def launch(self, **settings: object) -> None:
+        """Start it, and wait for nothing."""
         more = {f"INFERENCE_API_{name.upper()}": str(value) for name, value in settings.items()}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [self.python, "-m", "inference_api", "serve"],
+                self.argv({**self.environment, **more}),
                 env={**os.environ, "PYTHONPATH": str(SOURCE), **self.environment, **more},
+                stdout=log,
                 stderr=log,
             )
-        until(lambda: self.answers("/healthz"), 90)
-        return self
+
+    def argv(self, variables: dict[str, str]) -> list[str]:
+        """The command that serves; the variables are in its environment."""
+        return [self.python, "-m", "inference_api", "serve"]
 
     def answers(self, path: str) -> bool:
         """Whether the path answers 200."""

@@ -40,3 +40,13 @@ def test_the_policy_allows_the_page_its_own_script_and_no_other_in_it(api: Api) 
 def test_without_documentation_none_of_it_is_there(api: Api) -> None:
     api.start(docs="false")
     assert {api.client.get(path).status_code for path in ("/docs", *FILES)} == {404}
+
+
+def test_the_errors_that_are_documented_are_those_that_are_sent(api: Api) -> None:
+    api.start()
+    paths = api.client.get("/openapi.json").json()["paths"]
+    for path, methods in paths.items():
+        for method in methods.values():
+            responses = set(method["responses"])
+            assert "422" not in responses, path
+            assert "400" in responses or not ("predict" in path or "infer" in path)

@@ -34,7 +34,7 @@ def test_without_a_key_only_health_and_metrics_answer(api: Api) -> None:
 
 def test_a_wrong_shape_is_told_the_right_one(api: Api) -> None:
     api.start().ready()
-    document = problem(api.predict([[1.0, 2.0]]), 422, "invalid-request")
+    document = problem(api.predict([[1.0, 2.0]]), 400, "invalid-request")
     assert document["expected"]["inputs"] == [{"name": "image", "datatype": "FP32", "shape": [-1, 64]}]
     assert "[1, 2]" in document["detail"] and "[-1, 64]" in document["detail"]
 
@@ -53,6 +53,13 @@ def test_a_body_over_the_limit(api: Api, announced: bool, parts: list[bytes]) ->
     content = b"".join(parts) if announced else iter(parts)
     document = problem(api.client.post("/v1/predict/digits", content=content), 413, "body-too-large")
     assert document["limit_bytes"] == 1000
+
+
+def test_an_answer_over_the_limit(api: Api) -> None:
+    api.start(answer_limit_bytes=1000).ready()
+    assert api.predict([ROW]).status_code == 200
+    assert problem(api.predict([ROW] * 32), 400, "answer-too-large")["limit_bytes"] == 1000
+    until(lambda: api.metric("inference_api_records_written_total") == 1)
 
 
 def test_the_limit_of_requests_in_flight(api: Api, triton: Peer) -> None:
@@ -84,7 +91,7 @@ def test_a_request_whose_time_is_over_before_its_turn_is_not_sent_on(api: Api, t
         answers = list(threads.map(lambda _: api.predict(pixels, "image"), range(6)))
     for answer in answers:
         problem(answer, 504, "time-limit")
-    assert api.metric("inference_api_triton_merged_total") <= 2
+    assert api.metric("inference_api_engine_merged_total") <= 2
     assert api.metric('inference_api_requests_total{model="image",code="504"}') == 6
 
 

@@ -83,12 +83,12 @@ def test_gauges_of_a_dead_worker_do_not_count(tmp_path: Path) -> None:
     script = (
         "import pathlib, sys; from inference_api import slots; from inference_api.metrics import Metrics\n"
         "mine = Metrics(slots.claim(pathlib.Path(sys.argv[1])).folder)\n"
-        "mine.cell('inference_api_in_flight').set(7); mine.cell('inference_api_triton_calls_total').add(7)"
+        "mine.cell('inference_api_in_flight').set(7); mine.cell('inference_api_engine_calls_total').add(7)"
     )
     source = Path(slots.__file__).parents[1]
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, env={"PYTHONPATH": str(source)})
     text = metrics.render(tmp_path).decode()
-    assert "inference_api_in_flight 7.0" not in text and "inference_api_triton_calls_total 7.0" in text
+    assert "inference_api_in_flight 7.0" not in text and "inference_api_engine_calls_total 7.0" in text
 
 
 def test_metrics_without_room_are_counted_together(tmp_path: Path) -> None:

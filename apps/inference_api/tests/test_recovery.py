@@ -7,13 +7,17 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
 from conftest import Peer
+from inference_api.spool import FILE_NAME
 from postgres import Postgres
 from process import Api, until
+from test_errors import problem
 
 ROW = [1.0] * 64
 
@@ -21,6 +25,32 @@ ROW = [1.0] * 64
 def recorded(postgres: Postgres, database: str) -> set[str]:
     """The ids on record."""
     return {row[0] for row in postgres.query("SELECT id::text FROM inference_api.predictions", database=database)}
+
+
+@contextmanager
+def asked_until_it_is_gone(api: Api) -> Iterator[tuple[set[str], set[int]]]:
+    """Four clients ask until nobody answers, which the block has to bring about; the ids and statuses that they get."""
+    ids: set[str] = set()
+    codes: set[int] = set()
+    lock = threading.Lock()
+
+    def ask() -> None:
+        with httpx.Client(verify=api.context, base_url=api.client.base_url, headers=api.client.headers) as client:
+            while True:
+                try:
+                    answer = client.post("/v1/predict/digits", json={"inputs": ROW})
+                except httpx.TransportError:
+                    return
+                with lock:
+                    codes.add(answer.status_code)
+                    ids.add(answer.json()["id"])
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    yield ids, codes
+    for thread in threads:
+        thread.join()
 
 
 def predicted(api: Api, count: int) -> set[str]:
@@ -110,30 +140,11 @@ def test_a_model_that_is_waited_for(api: Api, triton: Peer) -> None:
 def test_a_clean_stop_loses_nothing(api: Api, postgres: Postgres, database: str, triton: Peer) -> None:
     api.start(workers=2, records_flush_seconds=60).ready()
     triton.service.delay = 0.02
-    ids: set[str] = set()
-    codes: set[int] = set()
-    lock = threading.Lock()
-
-    def ask() -> None:
-        with httpx.Client(verify=api.context, base_url=api.client.base_url, headers=api.client.headers) as client:
-            while True:
-                try:
-                    answer = client.post("/v1/predict/digits", json={"inputs": ROW})
-                except httpx.TransportError:
-                    return
-                with lock:
-                    codes.add(answer.status_code)
-                    ids.add(answer.json()["id"])
-
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    time.sleep(1)
-    began = time.monotonic()
-    assert api.stop() == 0
-    assert time.monotonic() - began < 25  # stop_seconds, and some for a busy machine
-    for thread in threads:
-        thread.join()
+    with asked_until_it_is_gone(api) as (ids, codes):
+        time.sleep(1)
+        began = time.monotonic()
+        assert api.stop() == 0
+        assert time.monotonic() - began < 25  # stop_seconds, and some for a busy machine
     assert codes == {200} and len(ids) > 20
     assert ids <= recorded(postgres, database)
 
@@ -176,6 +187,17 @@ def test_a_stop_without_postgresql_leaves_the_records_to_the_next_start(
     until(lambda: recorded(postgres, database) == ids)
 
 
+def test_an_answer_waits_for_postgresql_where_records_are_durable(api: Api, postgres: Postgres, database: str) -> None:
+    api.start(records_durable=True, records_flush_seconds=600).ready()
+    ids = predicted(api, 5)
+    assert recorded(postgres, database) == ids
+    postgres.stop()
+    assert problem(api.predict(ROW), 503, "unavailable")["waiting_for"] == ["postgresql"]
+    postgres.start()
+    until(lambda: api.predict(ROW).status_code == 200)
+    assert ids < recorded(postgres, database)
+
+
 def test_what_was_written_but_not_confirmed_is_not_written_twice(
     api: Api, postgres: Postgres, database: str, tmp_path: Path
 ) -> None:
@@ -183,7 +205,7 @@ def test_what_was_written_but_not_confirmed_is_not_written_twice(
     postgres.stop()
     ids = predicted(api, 8)
     until(lambda: api.metric("inference_api_records_spooled_total") == 8)
-    spool = tmp_path / "state" / "worker-0" / "spool-1"
+    spool = tmp_path / "state" / "worker-0" / FILE_NAME
     kept = spool.read_bytes()
     postgres.start()
     until(lambda: recorded(postgres, database) == ids)

@@ -1,7 +1,7 @@
 """A peer that speaks Triton's gRPC protocol and serves real linear models with numpy; also a command of its own.
 
-`digits` takes rows of 64 numbers and has two versions; `pair` has two inputs; `words` takes and gives strings; `image`
-does not batch. It refuses what Triton refuses, with the same codes.
+`digits` takes rows of 64 numbers and has two versions; `pair` has two inputs; `words` takes and gives strings, `double` one
+number a row; `image` does not batch. It refuses what Triton refuses, with the same codes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def digits(version: str, rows: np.ndarray) -> dict[str, np.ndarray]:
     scores = rows @ DIGITS[version]
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
     return {
-        "label": scores.argmax(axis=1).astype(np.int64),
+        "label": scores.argmax(axis=1, keepdims=True).astype(np.int64),
         "probabilities": (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32),
     }
 
@@ -48,6 +48,11 @@ def words(_version: str, texts: np.ndarray) -> dict[str, np.ndarray]:
     return {"upper": np.vectorize(lambda text: text.decode().upper().encode(), otypes=[np.object_])(texts)}
 
 
+def double(_version: str, numbers: np.ndarray) -> dict[str, np.ndarray]:
+    """Twice the number."""
+    return {"double": numbers * 2}
+
+
 def image(_version: str, pixels: np.ndarray) -> dict[str, np.ndarray]:
     """Mean of a picture."""
     return {"mean": pixels.mean(dtype=np.float32).reshape(1)}
@@ -58,7 +63,7 @@ MODELS: dict[str, tuple[tuple[str, ...], list[Any], list[Any], int, Any]] = {
     "digits": (
         ("1", "2"),
         [("image", "FP32", (-1, 64))],
-        [("label", "INT64", (-1,)), ("probabilities", "FP32", (-1, 10))],
+        [("label", "INT64", (-1, 1)), ("probabilities", "FP32", (-1, 10))],
         32,
         digits,
     ),
@@ -70,6 +75,7 @@ MODELS: dict[str, tuple[tuple[str, ...], list[Any], list[Any], int, Any]] = {
         pair,
     ),
     "words": (("1",), [("text", "BYTES", (-1, 1))], [("upper", "BYTES", (-1, 1))], 8, words),
+    "double": (("1",), [("number", "INT64", (-1, 1))], [("double", "INT64", (-1, 1))], 8, double),
     "image": (("1",), [("pixels", "FP32", (4, 4))], [("mean", "FP32", (1,))], 0, image),
 }
 

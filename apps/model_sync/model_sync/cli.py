@@ -22,8 +22,13 @@ def main(argv: list[str] | None = None) -> None:
     """Run one command; print its report as JSON. Exit status 1 with one message on standard error when it failed."""
     arguments = _parser().parse_args(argv)
     try:
+        if getattr(arguments, "key_from_stdin", False):
+            take_key(sys.stdin.read())
         if arguments.command == "publish":
             report = publish(arguments.folder, Store(address(arguments.url)), check=arguments.check)
+            for model, numbers in report["kept"].items():
+                said = "is published with other bytes of the same source, and stays as it is"
+                print("\n".join(f"model-sync: {model} version {number} {said}." for number in numbers), file=sys.stderr)
         elif arguments.command == "empty":
             deleted = Store(address(arguments.url)).empty(check=arguments.check)
             report = {"changed": deleted > 0, "deleted": deleted}
@@ -53,6 +58,16 @@ def address(url: str) -> Address:
     )
 
 
+def take_key(text: str) -> None:
+    """Use the access key in a JSON object with `key_id` and `secret`. Raises SyncError where it is none."""
+    try:
+        key = json.loads(text)
+        given = {"AWS_ACCESS_KEY_ID": key["key_id"], "AWS_SECRET_ACCESS_KEY": key["secret"]}
+    except (ValueError, TypeError, KeyError):
+        raise SyncError('Standard input is no access key like {"key_id": "...", "secret": "..."}.') from None
+    os.environ.update(given)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="model-sync", description="Move models between a bucket and Triton.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -63,6 +78,10 @@ def _parser() -> argparse.ArgumentParser:
     gone.add_argument("url", help="s3://bucket or s3://bucket/prefix")
     down = commands.add_parser("pull", help="bring this machine's Triton to what is wanted")
     down.add_argument("--config", type=Path, default=CONFIG, help=f"settings ({CONFIG})")
+    for command in (up, gone):
+        command.add_argument(
+            "--key-from-stdin", action="store_true", help='read {"key_id": ..., "secret": ...} from standard input'
+        )
     for command in (up, gone, down):
         command.add_argument("--check", action="store_true", help="only say what would change")
         command.add_argument("--result", type=Path, help="write the report, or the error, to this file too")

@@ -18,6 +18,7 @@ _FILE = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 )  # a plain name: it becomes part of a path on the serving machine
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_SOURCE = re.compile(r"[!-~]{0,128}")
 _CHUNK = 1 << 20  # bytes
 
 
@@ -29,7 +30,15 @@ class File:
     size: int
 
 
-Version = dict[str, File]  # file name to file
+@dataclass(frozen=True)
+class Version:
+    """Files by name. `source` names what it was made from, where that is known: other bytes of the same source are the same
+    version."""
+
+    files: dict[str, File]
+    source: str = ""
+
+
 Models = dict[str, dict[str, Version]]  # model name to version number to its files
 
 
@@ -39,7 +48,7 @@ def parse(text: str | bytes, where: str) -> Models:
         raw = json.loads(text)
         return {
             _checked(_MODEL, model, "model name"): {
-                _checked(_VERSION, number, "version"): _version(content["files"])
+                _checked(_VERSION, number, "version"): _version(content)
                 for number, content in described["versions"].items()
             }
             for model, described in raw["models"].items()
@@ -53,8 +62,11 @@ def dump(models: Models) -> str:
     raw = {
         model: {
             "versions": {
-                number: {"files": {name: {"sha256": file.sha256, "size": file.size} for name, file in files.items()}}
-                for number, files in versions.items()
+                number: {
+                    "files": {name: {"sha256": file.sha256, "size": file.size} for name, file in version.files.items()}
+                }
+                | ({"source": version.source} if version.source else {})
+                for number, version in versions.items()
             }
         }
         for model, versions in models.items()
@@ -77,13 +89,14 @@ def in_order(numbers: list[str] | set[str] | dict[str, Version]) -> list[str]:
     return sorted(numbers, key=int)
 
 
-def _version(files: dict[str, Any]) -> Version:
-    if not files:
+def _version(content: dict[str, Any]) -> Version:
+    if not content["files"]:
         raise ValueError("a version without files")
-    return {
+    files = {
         _checked(_FILE, name, "file name"): File(_checked(_SHA256, entry["sha256"], "SHA-256"), _size(entry["size"]))
-        for name, entry in files.items()
+        for name, entry in content["files"].items()
     }
+    return Version(files, _checked(_SOURCE, content.get("source", ""), "source"))
 
 
 def _checked(pattern: re.Pattern[str], value: str, what: str) -> str:

@@ -21,7 +21,7 @@ class Change:
     """What one model needs. Nothing set means that it is as wanted."""
 
     model: str
-    wanted: dict[str, Version]  # version to files
+    wanted: dict[str, Version]
     config: str  # the configuration that serves exactly the wanted versions
     download: list[str] = field(default_factory=list)  # versions that are absent, or not what is published
     remove: list[str] = field(default_factory=list)  # versions on disk that are no longer wanted
@@ -98,7 +98,7 @@ def _plan(
     except OSError as error:
         raise SyncError(f"{wanted.config}: {error.strerror}: the configuration of {model}.") from error
     change = Change(model, published, with_versions(base, set(published)))
-    change.download = in_order({n for n, files in published.items() if not repository.holds(model, n, files)})
+    change.download = in_order({n for n, version in published.items() if not repository.holds(model, n, version)})
     change.remove = in_order(repository.versions(model) - published.keys())
     try:
         serving = triton.ready(model)

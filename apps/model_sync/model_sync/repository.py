@@ -31,14 +31,14 @@ class Repository:
         folder = self.root / model
         return {entry.name for entry in folder.iterdir() if entry.name.isdigit()} if folder.is_dir() else set()
 
-    def holds(self, model: str, number: str, files: Version) -> bool:
+    def holds(self, model: str, number: str, version: Version) -> bool:
         """Whether a version lies here with exactly these files and checksums."""
         folder = self.root / model / number
         try:
             present = {entry.name: measure(entry) for entry in folder.iterdir()}
         except OSError:
             return False
-        return present == files
+        return present == version.files
 
     def config(self, model: str) -> str | None:
         """The configuration that Triton reads, or None."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ _ADVICE = {
     "AccessDenied": "Check that the key's service account may use this bucket.",
     "InvalidAccessKeyId": "Check the access key.",
     "SignatureDoesNotMatch": "Check the secret key.",
+    "RequestTimeTooSkewed": "This machine's clock says {now}: set it right.",
 }
 # Newer boto3 adds checksum trailers that other S3 servers refuse; older boto3 does not know the setting and ignores it.
 os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
@@ -125,10 +127,10 @@ class Store:
                 f"{self.url(key)} has SHA-256 {digest.hexdigest()}, the manifest says {expected.sha256}. {_REPUBLISH}"
             )
 
-    def download_version(self, model: str, number: str, files: Version, folder: Path) -> None:
+    def download_version(self, model: str, number: str, version: Version, folder: Path) -> None:
         """Every file of a version into `folder`, which is made."""
         folder.mkdir(parents=True)
-        for name, expected in files.items():
+        for name, expected in version.files.items():
             self.download(f"{model}/{number}/{name}", expected, folder / name)
 
     def empty(self, *, check: bool) -> int:
@@ -159,7 +161,8 @@ class Store:
             if code in ("NoSuchKey", "404"):
                 raise SyncError(f"{where} does not exist, though the manifest names it. {_REPUBLISH}") from error
             message = error.response.get("Error", {}).get("Message", "").rstrip(".")
-            raise SyncError(f"{where} at {endpoint}: {code} {message}. {_ADVICE.get(code, '')}".strip()) from error
+            advice = _ADVICE.get(code, "").format(now=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()))
+            raise SyncError(f"{where} at {endpoint}: {code} {message}. {advice}".strip()) from error
         except NoCredentialsError as error:
             raise SyncError(f"{where}: no credentials. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.") from error
         except SSLError as error:

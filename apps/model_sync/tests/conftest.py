@@ -107,12 +107,15 @@ class Desk:
         self.folder, self.prefix, self.url = folder, prefix, f"s3://{BUCKET}/{prefix}"
         self.models: dict[str, dict] = {}
 
-    def build(self, number: str, content: bytes, model: str = "digits") -> None:
+    def build(self, number: str, content: bytes, model: str = "digits", source: str = "") -> None:
         path = self.folder / model / number / "model.onnx"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         entry = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
-        self.models.setdefault(model, {"versions": {}})["versions"][number] = {"files": {"model.onnx": entry}}
+        self.models.setdefault(model, {"versions": {}})["versions"][number] = {
+            "files": {"model.onnx": entry},
+            "source": source,
+        }
         (self.folder / "manifest.json").write_text(json.dumps({"models": self.models}))
 
     def publish(self, *options: str) -> dict:

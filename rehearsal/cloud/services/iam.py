@@ -28,7 +28,7 @@ class Tokens(Service):
         """A token for a signed request or for an OAuth token."""
         identity, how = call.cloud.identity, request.WhichOneof("identity")
         if how == "jwt":
-            token, expires = identity.exchange_jwt(request.jwt, lambda key: _public_key(call.cloud, key))
+            token, expires = identity.exchange_jwt(request.jwt, lambda key: public_key(call.cloud, key))
         elif how == "yandex_passport_oauth_token":
             token, expires = identity.exchange_oauth(request.yandex_passport_oauth_token)
         else:
@@ -47,7 +47,8 @@ class Tokens(Service):
         return answer
 
 
-def _public_key(cloud: Cloud, ident: str) -> tuple[str, str]:
+def public_key(cloud: Cloud, ident: str) -> tuple[str, str]:
+    """The account of an authorized key and its public half in PEM; empty where there is no such key."""
     key = cloud.get("iam.v1.Key", ident)
     return (key.service_account_id, key.public_key) if key is not None else ("", "")
 

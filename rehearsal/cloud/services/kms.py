@@ -6,10 +6,8 @@ from google.protobuf.message import Message
 
 from rehearsal.cloud import listing
 from rehearsal.cloud.access import Bound
-from rehearsal.cloud.core import Cloud
 from rehearsal.cloud.errors import refused
 from rehearsal.cloud.kind import Kind
-from rehearsal.cloud.operations import Job
 from rehearsal.cloud.service import Call, new_id
 
 
@@ -45,11 +43,6 @@ class SymmetricKey(Bound, Kind):
         self._new_version(key)
         self.save(call.cloud, key)
         return call.operation(self, key, "update", before=before)
-
-    def settle(self, cloud: Cloud, job: Job) -> Message | None:
-        """A deletion answers with what was deleted."""
-        gone = cloud.get(self.api, job.resource) if job.verb == "delete" else None
-        return super().settle(cloud, job) or gone
 
     def list_versions(self, call: Call, request: Message) -> Message:
         """The primary version; older ones are not kept."""

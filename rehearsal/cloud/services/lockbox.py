@@ -154,11 +154,6 @@ class Secret(Bound, Kind):
     def reached(self, job: Job) -> tuple[str, ...]:
         return () if job.verb == "power" else super().reached(job)
 
-    def settle(self, cloud: Cloud, job: Job) -> Message | None:
-        """Unlike the others, a deletion answers with what was deleted."""
-        gone = cloud.get(self.api, job.resource) if job.verb == "delete" else None
-        return super().settle(cloud, job) or gone
-
     def undo(self, cloud: Cloud, job: Job) -> None:
         super().undo(cloud, job)
         if "version" in job.note:

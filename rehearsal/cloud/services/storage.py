@@ -33,6 +33,10 @@ class Bucket(Bound, Kind):
     def asked(self, request: Message) -> str:
         return request.name
 
+    def bound(self, cloud: Cloud, ident: str) -> Message | None:
+        """Not by its name: by the id behind that."""
+        return next((bucket for bucket in cloud.all(self.api) if bucket.resource_id == ident), None)
+
     def scope(self, resource: Message) -> str:
         return ""
 

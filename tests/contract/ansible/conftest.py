@@ -13,6 +13,7 @@ import pytest
 import yaml
 from ansible_runs import ROOT, Run, command
 
+from rehearsal import environment
 from rehearsal.cloud import server
 
 
@@ -38,6 +39,7 @@ def variables(cloud, tmp_path, short_folder):
     return (
         own
         | cloud.env
+        | environment.OPERATORS
         | {
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_PYTHON_INTERPRETER": sys.executable,

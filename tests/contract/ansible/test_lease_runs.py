@@ -72,10 +72,24 @@ def test_a_run_that_ends_any_way_leaves_no_lease(play, cloud, other_run):
     wait_until(lambda: not accounts(cloud), 20)
 
 
+@pytest.fixture
+def slow_lease(cloud):
+    """The lease's account is there three seconds before its run is told so."""
+    cloud.faults.add("operation.OperationService.Get", effect="slow", delay=3, count=1)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_while_it_takes_the_lease_leaves_none(slow_lease, cloud, other_run):
+    os.kill(other_run.pid, signal.SIGKILL)
+    wait_until(lambda: not accounts(cloud), 20)
+
+
 def test_check_mode_takes_none(play, cloud):
     (seen,) = play({**TAKE, "check_mode": True}).results
     assert not seen["held"] and not accounts(cloud)
     assert seen["holder"]["playbook"] == "play.yml" and seen["holder"]["process"] not in (0, os.getpid())
+    (refused,) = play({"stagecraft.platform.yc_lease": {"wait": "banana"}, "check_mode": True}).results
+    assert refused["failed"] and "wait: 'banana'" in refused["msg"], refused
 
 
 @pytest.mark.slow

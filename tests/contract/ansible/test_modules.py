@@ -12,12 +12,23 @@ NETWORK = [
     {"vpc_network": {"name": "around"}},
     {"vpc_subnet": {"name": "a", "network": "around", "zone": "ru-central1-a", "cidr": ["10.10.1.0/24"]}},
 ]
+OPENAPI = {"openapi": "3.0.0", "info": {"title": "none", "version": "1"}, "paths": {}}
 ALONE = {
     "yc_vpc_network": ({"name": "main", "description": "First"}, {"description": "Second"}),
     "yc_iam_service_account": ({"name": "robot"}, {"description": "Reads"}),
     "yc_lockbox_secret": ({"name": "s", "entries": [{"key": "k", "text": "hunter2hunter2"}]}, {"description": "Kept"}),
     "yc_kms_symmetric_key": ({"name": "k"}, {"rotation_period": 86400}),
+    "yc_containerregistry_registry": ({"name": "images"}, {"pull_from": ["10.0.0.0/8"]}),
+    "yc_logging_log_group": ({"name": "logs"}, {"retention_period": "2h"}),
+    "yc_certificatemanager_certificate": ({"name": "api", "domains": ["a.example.org"]}, {"description": "Public"}),
     "yc_storage_bucket": ({"name": "by-ansible", "max_size": "10GB"}, {"versioning": "enabled"}),
+}
+SERVERLESS = {
+    "yc_serverless_container": (
+        {"name": "served", "image": "cr.yandex/crp9ftr22d26age3hulg/c:1", "memory": "128MB"},
+        {"concurrency": 4},
+    ),
+    "yc_api_gateway": ({"name": "gw", "openapi": OPENAPI}, {"execution_timeout": "10s"}),
 }
 IN_A_NETWORK = {
     "yc_compute_instance": (
@@ -48,11 +59,15 @@ STEPS = 5
 
 
 def test_every_service_has_a_life():
-    services = {module.split("_")[1] for module in ALONE | IN_A_NETWORK}
+    services = {module.split("_")[1] for module in ALONE | SERVERLESS | IN_A_NETWORK}
     assert services == {p.stem.split("_")[1] for p in MODULES.glob("yc_*_*.py") if "Generated" in p.read_text()}
 
 
-@pytest.mark.parametrize(("lives", "around"), [(ALONE, []), (IN_A_NETWORK, [NETWORK])], ids=["alone", "in a network"])
+@pytest.mark.parametrize(
+    ("lives", "around"),
+    [(ALONE, []), (SERVERLESS, []), (IN_A_NETWORK, [NETWORK])],
+    ids=["alone", "serverless", "in a network"],
+)
 def test_lives(play, lives, around):
     """Check mode, creation, update, repeat, deletion; of several modules in one run, for Ansible takes long to start."""
     steps = [task for module, (whole, change) in lives.items() for task in life(module, whole, change)]
@@ -88,6 +103,11 @@ def test_what_a_module_refuses(play):
             "no option dhcp.domain_nme (did you mean domain_name?)",
         ),
         ("yc_vpc_subnet", {"name": "b"}, "vpc_subnet b: it does not exist; to create it set: network, zone, cidr"),
+        (
+            "yc_serverless_container",
+            {"name": "api", "concurrency": 0},
+            "serverless_container api: concurrency: 0 is not",
+        ),
         ("yc_vpc_network", {"name": "a", "auth": "token"}, "auth: token needs the option token or the environment"),
     ]
     results = play(*({f"stagecraft.platform.{module}": options} for module, options, _ in wrong)).results

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 
 import pytest
 import yaml
-from ansible_collections.stagecraft.platform.plugins.plugin_utils.cloud_process import ask
+from ansible_collections.stagecraft.platform.plugins.module_utils.declaration import Fail
+from ansible_collections.stagecraft.platform.plugins.plugin_utils.cloud_process import CloudError, ask
+from ansible_collections.stagecraft.platform.plugins.plugin_utils.cloud_worker import Answers
+from ansible_collections.stagecraft.platform.plugins.plugin_utils.jobs import record
 from ansible_runs import ROOT, calls, command
+from clocks import set_wrong
 from storage import BUCKET, KEY, SECRET, seaweed
 
 FIRST, SECOND = "first-of-all-passwords", "second-of-all-passwords"
@@ -23,6 +28,7 @@ VARIABLES = {
     "folder_id": "{{ lookup('ansible.builtin.env', 'YC_FOLDER_ID') }}",
     "bucket": BUCKET,
     "storage_region": "ru-central1",
+    "reads_secrets": True,
     "stage_secret_names": ["release-storage-key", "database"],
     "stage_secrets": "{{ hostvars.localhost.__stage_secrets }}",
 }
@@ -113,3 +119,32 @@ def test_a_record_is_written_and_read(apply, storage, cloud, variables, monkeypa
     kept = " ".join(storage.read(key).decode() for key in storage.keys("records/"))
     assert not [value for value in (FIRST, SECOND, SECRET) if value in kept + said]
     assert not [a for a in cloud.cloud.all("iam.v1.ServiceAccount") if a.name.startswith("stagecraft-lease-")]
+
+
+def test_a_record_that_cannot_be_read_is_empty_and_one_that_cannot_be_written_is_an_error(storage, monkeypatch):
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(storage.ca))
+    where = {"bucket": BUCKET, "endpoint_url": storage.endpoint, "region": "ru-central1"}
+    right = where | {"access_key": KEY, "secret_key": SECRET}
+    assert ask("record", right) == {"record": {}, "why": ""}
+    assert ask("record", right | {"bucket": "not-yet"}) == {"record": {}, "why": ""}
+    wrong = right | {"secret_key": "of-another-key"}
+    refused = ask("record", wrong)
+    assert refused["record"] == {} and "SignatureDoesNotMatch" in refused["why"]
+    record = {"finished": "2026-01-31T23:59:59Z", "stage": "small"}
+    with pytest.raises(CloudError, match=f"bucket {BUCKET}: .*SignatureDoesNotMatch.* run the same again") as error:
+        ask("record", wrong | {"record": record})
+    assert "of-another-key" not in refused["why"] + str(error.value)
+    assert ask("record", right | {"record": record})["keys"] == ["records/20260131T235959Z.json", "records/latest.json"]
+    assert ask("record", right)["record"] == record
+
+
+@pytest.mark.parametrize("minutes", [-20, 20])
+def test_a_clock_that_is_wrong_is_named(storage, monkeypatch, minutes):
+    """A signed request says when it was made: too far off, and it is refused."""
+
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(storage.ca))
+    set_wrong(monkeypatch, minutes)
+    where = {"bucket": BUCKET, "endpoint_url": storage.endpoint, "region": "ru-central1"}
+    request = where | {"access_key": KEY, "secret_key": SECRET, "record": {"finished": "2026-01-31T23:59:59Z"}}
+    with pytest.raises(Fail, match="RequestTimeTooSkewed.*this machine's clock says 20..-.* UTC: set it right, then"):
+        record.run(request, Answers(io.StringIO()))

@@ -23,7 +23,9 @@ def play(playbook, *arguments, **variables):
 
 def test_no_stage():
     code, said = play("partners.yml")
-    assert code == 2 and "No stage. Choose one with `export STAGE=<stage>`" in said and "there are: partners." in said
+    assert (
+        code == 2 and "No stage. Choose one with `export STAGE=<stage>`" in said and "there are: mvp, partners." in said
+    )
 
 
 def test_another_stages_inventory(tmp_path):

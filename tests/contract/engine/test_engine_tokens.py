@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
+
 import pytest
+from ansible_collections.stagecraft.platform.plugins.module_utils.declaration import Fail
 from engine_runs import Engine
+from yandexcloud import _auth_fabric
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.iam_token import MARGIN  # isort: skip
 
@@ -36,6 +41,16 @@ def test_services_share_one_token(cloud, engine, exchanged, kind):
     assert exchanged() == 1
     called = {entry["method"].split(".")[0] for entry in engine.calls()}
     assert {"vpc", "iam", "lockbox", "compute"} <= called, "services of different addresses were asked"
+
+
+@pytest.mark.parametrize("minutes", [-80, 20])
+def test_a_clock_that_is_wrong_is_named(cloud, monkeypatch, minutes):
+    """What signs the request for a token says when: too far off, and the cloud refuses it."""
+    monkeypatch.setattr(_auth_fabric, "time", SimpleNamespace(time=lambda: time.time() + minutes * 60))
+    with pytest.raises(
+        Fail, match=r"UNAUTHENTICATED: no IAM token: .*this machine's clock wrong \(it says 20..-.* UTC\)"
+    ):
+        Engine.at(cloud).apply("vpc_network", {"name": "main"})
 
 
 def test_a_token_that_ends_soon_is_followed_by_another(cloud, engine, exchanged, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import subprocess
@@ -87,6 +88,27 @@ def test_the_old_api_key_is_kept_with_its_end(store):
     left = rotation.keys.datetime.datetime.fromisoformat(new["previous_until"]) - rotation.keys.now()
     assert 3500 < left.total_seconds() <= 3600
     assert not any(row["changed"] for row in store()[2]["results"])
+
+
+def test_a_check_knows_api_keys_by_their_hashes_and_reads_none(store, engine):
+    def read() -> int:
+        ident = engine.session.resolve(SECRET, {"name": "rotated-api"})
+        got = [e for e in engine.cloud.journal.entries() if e["method"].endswith("PayloadService.Get")]
+        return sum(entry["secret_id"] == ident for entry in got)
+
+    for rotate in ([], ["rotated-api"]):
+        entries, _, did = store(*rotate)
+        before = read()
+        would = store(check=True)[2]
+        assert read() == before + 1, "only the test itself has read it"
+        known = [entries["rotated-api"]["api_key"], entries["rotated-api"].get("previous_api_key")]
+        hashes = [hashlib.sha256(key.encode()).hexdigest() for key in known if key]
+        assert [text.split()[0] for text in would["public"]["rotated-api"]] == hashes
+        assert would["public"] == did["public"] and would["rotating"] == did["rotating"]
+        assert not any(row["changed"] for row in would["results"])
+    assert would["public"]["rotated-api"][1].split()[1] == entries["rotated-api"]["previous_until"]
+    (row,) = store("rotated-api", check=True)[2]["results"]
+    assert row["changed"] and "rotated" in row["why"]
 
 
 def test_a_certificate_is_new_when_asked_and_check_mode_changes_nothing(store):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from stagecraft import playbooks
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -21,7 +23,7 @@ def run(tmp_path, *arguments, **variables):
     return done
 
 
-@pytest.mark.parametrize("command", ["rehearse", "apply", "verify", "destroy", "down", "status"])
+@pytest.mark.parametrize("command", ["rehearse", "apply", "verify", "destroy", "rollback", "down", "status"])
 def test_no_stage_lists_the_stages(tmp_path, command):
     done = run(tmp_path, command)
     assert done.returncode == 2 and "No stage named" in done.stderr and "partners" in done.stderr
@@ -30,6 +32,11 @@ def test_no_stage_lists_the_stages(tmp_path, command):
 def test_a_misspelled_stage_gets_the_nearest_name(tmp_path):
     done = run(tmp_path, "apply", "partner")
     assert done.returncode == 2 and "Did you mean partners?" in done.stderr
+
+
+def test_a_stage_without_a_way_back_says_so(tmp_path):
+    done = run(tmp_path, "rollback", "partners")
+    assert done.returncode == 2 and "partners declares no way back: delivery.rollback is not true" in done.stderr
 
 
 def test_nothing_to_act_on_says_what_to_set(tmp_path):
@@ -58,6 +65,12 @@ def test_destroying_nothing_is_fine(tmp_path):
 def test_the_cloud_is_not_destroyed_without_its_name(tmp_path):
     done = run(tmp_path, "destroy", "partners", "--where", "cloud", YC_IAM_TOKEN="t1.x", YC_FOLDER_ID="b1gx")
     assert done.returncode == 2 and "ARGS='--where cloud --confirm partners'" in done.stderr
+
+
+def test_a_machine_of_the_cloud_is_not_replaced_without_the_name_of_its_stage(tmp_path):
+    words = ("roll", "partners", "backend", "--replace", "--where", "cloud")
+    done = run(tmp_path, *words, YC_IAM_TOKEN="t1.x", YC_FOLDER_ID="b1gx", YC_ENDPOINT="127.0.0.1:9")
+    assert done.returncode == 2 and "deletes backend-1, backend-2 with their boot disks" in done.stderr
 
 
 @pytest.mark.parametrize("command", [["apply"], ["verify"], ["destroy"], ["rotate", "ca"], ["shell", "backend-1"]])
@@ -148,3 +161,28 @@ def test_options_say_what_they_do(tmp_path):
     for command in ("apply", "destroy", "test", "shell"):
         rows = [line for line in run(tmp_path, command, "--help").stdout.splitlines() if line.startswith("  --")]
         assert rows and all(len(row.split("  ")) > 2 and row.split("  ")[-1].strip() for row in rows), rows
+
+
+@pytest.mark.parametrize("said", ["lease_wait", "=20m", "lease wait=20m"])
+def test_a_variable_without_a_name_or_a_value_is_refused(tmp_path, said):
+    done = run(tmp_path, "apply", "partners", "-e", said)
+    assert done.returncode == 2 and f"-e {said}: say it as name=value" in done.stderr
+
+
+def test_a_misspelled_variable_of_a_run_gets_the_nearest_name(tmp_path):
+    done = run(tmp_path, "apply", "partners", "-e", "serving_gpuz=0")
+    assert (
+        done.returncode == 2
+        and "-e serving_gpuz: nothing reads serving_gpuz. Did you mean serving_gpus?" in done.stderr
+    )
+
+
+def test_variables_of_a_run_are_text():
+    assert playbooks.extra_variables(["lease_wait=20m", "note=a=b", "empty="]) == {
+        "lease_wait": "20m", "note": "a=b", "empty": "",
+    }  # fmt: skip
+
+
+def test_an_image_is_not_dated_by_what_is_no_time(tmp_path):
+    done = run(tmp_path, "image", SOURCE_DATE_EPOCH="soon")
+    assert done.returncode == 2 and "SOURCE_DATE_EPOCH=soon: give whole seconds since 1970" in done.stderr

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stagecraft import declarations, stages
+from stagecraft import declarations, sources, stages
 from stagecraft.stages import Refused, Stage
 
 PARTNERS = Stage("partners")
@@ -21,6 +21,7 @@ def checkout(tmp_path, monkeypatch):
         shutil.copytree(stages.ROOT / folder, tmp_path / folder, symlinks=True)
     monkeypatch.setattr(stages, "ROOT", tmp_path)
     monkeypatch.setattr(declarations, "ROOT", tmp_path)
+    monkeypatch.setattr(sources, "ROOT", tmp_path)
     return tmp_path
 
 
@@ -64,3 +65,28 @@ def test_a_misspelled_variable_gets_the_nearest_name(checkout):
 def test_a_name_of_somebodys_own_is_left_alone(checkout):
     append(checkout / NETWORK, "zz_our_cost_centre: 12\n")
     declarations.check(PARTNERS)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("yc_compute\n", "yc_computer\n", "its first line has to be `plugin: stagecraft.platform.yc_compute`"),
+        ("filters:", "filtres:", "has no option filtres. Did you mean filters?"),
+        ("stagecraft-stage: partners", "stagecraft-stage: demo", "is 'demo', so it shows no machine of partners"),
+    ],
+)
+def test_an_inventory_that_would_show_no_machine_is_refused(checkout, old, new, says):
+    file = checkout / "inventories/partners/yc_compute.yml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    with pytest.raises(Refused, match=says) as refused:
+        declarations.check(PARTNERS)
+    assert str(refused.value).startswith("inventories/partners/yc_compute.yml: ")
+
+
+@pytest.mark.parametrize("name", ["controller.yml", "yc_compute.yml"])
+def test_an_inventory_that_lacks_a_file_is_refused(checkout, name):
+    (checkout / "inventories/partners" / name).unlink()
+    with pytest.raises(Refused, match=f"inventories/partners/{name} is missing"):
+        declarations.check(PARTNERS)

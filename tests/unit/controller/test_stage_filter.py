@@ -36,6 +36,25 @@ def test_a_misspelled_field_is_refused():
         stage.machine_names({"edge": {"zones": ["ru-central1-a"], "memmory": "2GB"}})
 
 
+@pytest.mark.parametrize(
+    ("machines", "says"),
+    [
+        (
+            {"edge": {"zones": ["ru-central1-a"], "count": -1}},
+            "machines.edge: count is '-1'; give the number of machines",
+        ),
+        ({"edge": {"zones": ["ru-central1-a"], "count": "two"}}, "machines.edge: count is 'two'"),
+        ({"edge": {"zones": "ru-central1-a"}}, "machines.edge: zones is a list, and this is 'ru-central1-a'"),
+        ({"edge": None}, "machines.edge: a dictionary is needed, and this is None"),
+        ("x", "machines: a dictionary by role is needed, and this is 'x'"),
+        ({"edge": {"zones": ["ru-central1-a"], "coers": 4}}, r"nothing reads coers \(did you mean cores"),
+    ],
+)
+def test_machines_that_cannot_be_are_refused(machines, says):
+    with pytest.raises(AnsibleFilterError, match=says):
+        stage.machine_names(machines)
+
+
 def test_a_machine_without_a_zone_is_refused():
     with pytest.raises(AnsibleFilterError, match="machines.edge: zones is empty"):
         stage.machine_names({"edge": {"count": 1}})

@@ -69,8 +69,9 @@ class Drill:
     def start(self) -> subprocess.Popen[str]:
         out = subprocess.PIPE
         return subprocess.Popen(
-            self.command, env=self.environment, stdout=out, stderr=subprocess.STDOUT, text=True, start_new_session=True
-        )
+            self.command, env=self.environment, stdout=out, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where the tests run in the background
+        )  # fmt: skip
 
     def left(self) -> set[int]:
         return processes.carrying(RUN, str(self.folder))

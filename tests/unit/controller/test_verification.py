@@ -35,12 +35,12 @@ def broken():
 def test_error(broken):
     pass
 """
-CONFTEST = Path(__file__).resolve().parents[3] / "playbooks" / "verification" / "conftest.py"
+SHARED = Path(__file__).resolve().parents[3] / "playbooks" / "verification" / "shared.py"
 
 
 def test_failed_checks_are_named_with_the_first_line_of_why(tmp_path):
     (tmp_path / "test_door.py").write_text(CHECKS)
-    shutil.copy(CONFTEST, tmp_path)
+    shutil.copy(SHARED, tmp_path / "conftest.py")
     command = [sys.executable, "-m", "pytest", "-q", f"--rootdir={tmp_path}", "--junitxml=report.xml", str(tmp_path)]
     environment = os.environ | {"STAGECRAFT_PROGRESS": str(tmp_path / "progress")}
     subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)

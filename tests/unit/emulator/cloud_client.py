@@ -18,7 +18,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from yandex.cloud.operation import operation_service_pb2, operation_service_pb2_grpc
 
-from rehearsal.cloud.descriptors import new, operation_types, service, snake
+from rehearsal.cloud.descriptors import home, new, operation_types, service
 
 PATIENCE = 20.0  # seconds that an operation may take before a test gives up
 GIB = 1 << 30
@@ -45,8 +45,8 @@ class Api:
     """One service: `Api(client, "vpc.v1.Network").Create(name="main")` waits for the operation and gives its response."""
 
     def __init__(self, client: Client, api: str) -> None:
-        package, _, noun = api.rpartition(".")
-        stubs = importlib.import_module(f"yandex.cloud.{package}.{snake(noun)}_service_pb2_grpc")
+        noun = api.rpartition(".")[2]
+        stubs = importlib.import_module(f"{home(f'{api}Service')}_pb2_grpc")
         self.client, self.methods = client, service(f"{api}Service").methods_by_name
         self.stub = client.sdk.client(getattr(stubs, f"{noun}ServiceStub"))
 

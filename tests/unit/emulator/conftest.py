@@ -62,6 +62,17 @@ class NotingWorld(World):
     def bucket_is_empty(self, cloud, bucket) -> bool:
         return bucket.name not in self.full_buckets
 
+    def put_revision(self, cloud, container, revision) -> str:
+        self._note(f"put_revision {revision.id}")
+        return ""
+
+    def sync_serverless(self, cloud) -> None:
+        self._note("sync_serverless")
+
+    def put_gateway(self, cloud, gateway) -> None:
+        known = cloud.get("serverless.apigateway.v1.ApiGateway", gateway.id)
+        self._note(f"put_gateway {gateway.name} {known.Status.Name(known.status)}")
+
     def put_access_key(self, cloud, key, secret) -> None:
         self._note(f"put_access_key {secret}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from pathlib import Path
 
@@ -81,12 +82,18 @@ def test_oauth_and_metadata_give_tokens(emulator, monkeypatch):
     oauth = (emulator.folder / "oauth.token").read_text()
     assert networks(Client(emulator.env, token=oauth)) == []
     assert "invalid" in refusal(lambda: networks(Client(emulator.env, token="y0_other"))).message
-    with metadata.serve(emulator.cloud, account_key(emulator)["service_account_id"]) as address:
-        answer = requests.get(
-            f"http://{address}{metadata.TOKEN}", headers={"Metadata-Flavor": "Google"}, timeout=5
-        ).json()
+    accounts = {"127.0.0.1": account_key(emulator)["service_account_id"]}
+    service = metadata.Service(emulator.cloud.identity.grant, accounts.get, socket.create_server(("127.0.0.1", 0)))
+    url, flavor = "http://{}:{}".format(*service.server_address) + metadata.TOKEN, {"Metadata-Flavor": "Google"}
+    service.start()
+    try:
+        answer = requests.get(url, headers=flavor, timeout=5).json()
         assert networks(Client(emulator.env, iam_token=answer["access_token"])) == []
-        assert requests.get(f"http://{address}{metadata.TOKEN}", timeout=5).status_code == 403
+        assert requests.get(url, timeout=5).status_code == 403
+        accounts.clear()
+        assert requests.get(url, headers=flavor, timeout=5).status_code == 404
+    finally:
+        service.stop()
 
 
 def test_the_certificate_is_checked(emulator, tmp_path):

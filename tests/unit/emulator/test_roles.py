@@ -144,6 +144,11 @@ def test_an_account_that_is_gone_has_no_rights(client, robot):
         ("viewer", "lockbox.v1.PayloadService.Get", False),
         ("managed-postgresql.editor", "mdb.postgresql.v1.ClusterService.Create", True),
         ("managed-redis.editor", "mdb.postgresql.v1.ClusterService.Create", False),
+        ("serverless-containers.editor", "serverless.containers.v1.ContainerService.Rollback", True),
+        ("serverless-containers.editor", "serverless.containers.v1.ContainerService.SetAccessBindings", False),
+        ("serverless-containers.containerInvoker", "serverless.containers.v1.ContainerService.Get", False),
+        ("api-gateway.editor", "serverless.apigateway.v1.ApiGatewayService.Create", True),
+        ("api-gateway.editor", "serverless.containers.v1.ContainerService.Create", False),
         ("no.such.role", "vpc.v1.NetworkService.List", False),
     ],
 )

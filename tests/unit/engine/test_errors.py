@@ -41,6 +41,8 @@ def test_conflicts():
     [
         ("vpc.v1.SubnetService.Create", "vpc.editor"),
         ("mdb.postgresql.v1.UserService.Create", "managed-postgresql.editor"),
+        ("containerregistry.v1.RegistryService.Create", "container-registry.admin"),
+        ("certificatemanager.v1.CertificateService.Create", "certificate-manager.editor"),
         ("resourcemanager.v1.FolderService.UpdateAccessBindings", "resource-manager.admin"),
         ("lockbox.v1.PayloadService.Get", "lockbox.payloadViewer"),
     ],

@@ -35,6 +35,27 @@ def test_what_is_referred_to_comes_first_and_goes_last(state):
     assert order(session, "delete")[-1] == "here" and all(r["changed"] for r in results)
 
 
+def test_who_acts_as_somebody_comes_after_the_roles_of_that_one():
+    role = Resource("fake.v1.Role", Fake, fields=(NAME, Ref("who", PLACE, gives=True)))
+    actor = Resource(
+        "fake.v1.Actor", Fake, fields=(NAME, Ref("who", PLACE, acts=True), Ref("guest", PLACE, gives=True))
+    )
+    session = Session()
+    declared = [
+        item(actor, "first", who="here", guest="there"),
+        item(actor, "second", who="there", guest="here"),
+        item(role, "of-here", who="here"),
+        item(role, "of-there", who="there"),
+        item(PLACE, "here"),
+        item(PLACE, "there"),
+    ]
+    stack(declared, session, workers=1)
+    made = order(session, "create")
+    assert len(made) == len(declared)
+    assert made.index("of-here") < made.index("first") and made.index("of-there") < made.index("second")
+    assert not any("error" in r for r in stack([(r, p | {"state": "absent"}) for r, p in declared], session))
+
+
 def test_a_circle_names_its_path_and_nothing_is_done():
     session = Session()
     with pytest.raises(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.stagecraft.platform.plugins.module_utils.declaration import Bound, Fail, Field
 from ansible_collections.stagecraft.platform.plugins.module_utils.values import (
+    HIDDEN,
+    edits,
     nearest,
     plain,
     same,
@@ -72,3 +74,46 @@ def test_secrets_are_not_shown():
     secret = Bound(Field("text", write_only=True), "str")
     entry = Bound(Field("entries"), "dict", many=True, children={"text": secret})
     assert "hunter2" not in str(show(entry, [{"text": "hunter2"}]))
+
+
+def edited(bound, want, have):
+    return list(edits(bound, want, have, lambda field, value: value, bound.field.name))
+
+
+def test_what_differs_in_a_set_is_said_by_item():
+    have = [
+        {"port": 1, "note": "none", "address": "10.0.0.1"},
+        {"port": 2, "hint": "h"},
+        {"port": 3, "address": "10.0.0.3"},
+    ]
+    want = [{"port": 4}, {"port": 2, "note": "x", "hint": "h"}, {"port": 1, "note": "none"}]
+    assert edited(RULES, want, have) == [
+        ("rules[1]", None, {"port": 4}),
+        ("rules[2].note", None, "x"),
+        ("rules[]", {"port": 3}, None),
+    ]
+    assert edited(RULES, [], have[:1]) == [("rules[]", {"port": 1, "note": "none"}, None)]
+    assert edited(RULES, [{"port": 1}], [{"port": 1, "hint": "old"}]) == [("rules[1].hint", "old", None)], (
+        "unset is the default"
+    )
+
+
+def test_what_differs_in_a_message_in_a_map_and_in_an_ordered_list():
+    message = Bound(
+        Field("dhcp"), "dict", children={"port": PORT, "note": NOTE, "labels": Bound(Field("labels"), "map")}
+    )
+    have = {"port": 1, "note": "kept", "labels": {"a": "1", "b": "2", "c": "3"}}
+    want = {"port": 2, "labels": {"a": "1", "b": "9", "d": "4"}}
+    assert edited(message, want, have) == [
+        ("dhcp.port", 1, 2), ("dhcp.labels.b", "2", "9"), ("dhcp.labels.c", "3", None), ("dhcp.labels.d", None, "4"),
+    ]  # fmt: skip
+    steps = Bound(Field("steps", ordered=True), "str", many=True)
+    assert edited(steps, ["b", "a"], ["a", "b"]) == [("steps", ["a", "b"], ["b", "a"])]
+
+
+def test_a_secret_is_in_no_difference():
+    secret = Bound(Field("text", write_only=True), "str")
+    entries = Bound(Field("entries"), "dict", many=True, children={"key": HINT, "text": secret})
+    assert edited(entries, [{"key": "new", "text": "hush"}], []) == [
+        ("entries[1]", None, {"key": "new", "text": HIDDEN})
+    ]

@@ -111,4 +111,7 @@ def test_a_cloud_that_cannot_start_shows_the_end_of_its_log(place):
     (place.cloud / "cloud.sqlite").write_text("this is no database")
     done = rehearsal("up", place.name, "--no-machines")
     assert done.returncode == 1
-    assert "the emulated cloud did not start" in done.stderr and "DatabaseError" in done.stderr
+    assert (
+        "the emulated cloud ended with exit status 1 before it answered" in done.stderr
+        and "DatabaseError" in done.stderr
+    )

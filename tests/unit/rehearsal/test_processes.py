@@ -50,12 +50,25 @@ def test_what_it_prints_is_kept(place):
 
 def test_a_process_id_that_belongs_to_somebody_else_does_not_count(place):
     processes.start(place, SLEEP)
+    time.sleep(0.05)  # starts are told apart by clock ticks
     with subprocess.Popen(["sleep", "60"]) as other:
-        (place.folder / "run" / "sleeper.pid").write_text(str(other.pid))
+        record = place.folder / "run" / "sleeper.pid"
+        record.write_text(record.read_text().replace(str(processes.running(place, "sleeper")), str(other.pid), 1))
         assert processes.running(place, "sleeper") is None
         processes.stop(place, "sleeper")
         assert other.poll() is None
         other.kill()
+
+
+def test_a_daemon_whose_environment_cannot_be_read_runs_all_the_same(place):
+    started = processes.start(place, Daemon("bare", ("env", "-i", "sleep", "60")))
+    deadline = time.monotonic() + 5
+    while processes.marked(place) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert processes.marked(place) == set()
+    assert processes.running(place, "bare") == started.pid
+    processes.stop(place, "bare")
+    assert started.wait(1) == -signal.SIGTERM
 
 
 def test_a_daemon_without_a_record_is_found_by_its_marker_and_ended(place):

@@ -41,7 +41,7 @@ def known(cloud, tmp_path, monkeypatch):
     foreign_records = [RecordSet(name="x.foreign.internal.", type="A", ttl=60, data=["10.9.9.9"])]
     public = DnsZone(id="dns3", zone="site.example.")
     public.public_visibility.SetInParent()
-    public_records = [RecordSet(name="www.site.example.", type="A", ttl=60, data=["198.51.100.7"])]
+    public_records = [RecordSet(name="www.site.example.", type="A", ttl=60, data=["198.51.100.70"])]
     place = Place("t")
     zones = [(zone, records), (foreign, foreign_records), (public, public_records)]
     names.write(place, names.snapshot(place, topology.read(cloud, [host]), zones))
@@ -57,7 +57,7 @@ def ask(server: names.Server, name: str, kind: str = "A", network: str = "net") 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("www.site.example", ["198.51.100.7"]),
+        ("www.site.example", ["198.51.100.70"]),
         ("backend-1.partners.internal", ["10.0.0.6", "10.0.0.7"]),
         ("BACKEND-1.partners.internal", ["10.0.0.6", "10.0.0.7"]),
         ("api.partners.internal", ["backend-1.partners.internal.", "10.0.0.6", "10.0.0.7"]),
@@ -68,7 +68,7 @@ def ask(server: names.Server, name: str, kind: str = "A", network: str = "net") 
         ("c-1.rw.mdb.yandexcloud.net", ["10.0.1.9"]),
         ("storage.yandexcloud.net", ["198.51.100.3"]),
         ("bucket.storage.yandexcloud.net", ["198.51.100.3"]),
-        ("iam.api.cloud.yandex.net", ["198.51.100.2"]),
+        ("mdb.api.cloud.yandex.net", ["198.51.100.7"]),
     ],
 )
 def test_names_of_the_network(known, name, expected):
@@ -124,3 +124,17 @@ def test_a_circle_of_aliases_ends(known):
     data["net"]["records"] |= {"a.x.": {"CNAME": [60, ["b.x."]]}, "b.x.": {"CNAME": [60, ["a.x."]]}}
     names.write(Place("t"), data)
     assert ask(known, "a.x")[0] == "NOERROR"
+
+
+def test_who_is_outside_asks_where_it_always_asks(known, tmp_path, monkeypatch):
+    """The cloud's own names and public zones, at the addresses of this machine's resolv.conf."""
+    assert ask(known, "cr.yandex", network=names.INTERNET) == ("NOERROR", ["198.51.100.8"])
+    assert ask(known, "www.site.example", network=names.INTERNET) == ("NOERROR", ["198.51.100.70"])
+    assert ask(known, "backend-1.partners.internal", network=names.INTERNET) == ("NXDOMAIN", [])
+    said = tmp_path / "resolv.conf"
+    monkeypatch.setattr(names, "RESOLV_CONF", said)
+    assert names.resolvers() == ["127.0.0.1"]
+    said.write_text("search example\nnameserver 10.0.0.53\nnameserver fe80::1\nnameserver 10.0.0.54\n")
+    assert names.resolvers() == ["10.0.0.53", "10.0.0.54"]
+    entry = names.snapshot(Place("t"), topology.EMPTY, ())[names.INTERNET]
+    assert (entry["netns"], entry["listen"]) == ("sc-t-internet", ["10.0.0.53", "10.0.0.54"])

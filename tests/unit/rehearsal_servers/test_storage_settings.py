@@ -80,6 +80,29 @@ def test_a_role_on_a_bucket_holds_there_and_adds_to_the_folder_s():
     assert s3_access.actions(bound, "aje1") == ("List", "Read", "Tagging:models", "Write:models")
 
 
+def test_an_encrypted_bucket_wants_a_role_for_its_key_too():
+    """A key for reading does not do for writing, and other buckets stay as they are."""
+    app, everything = ("serviceAccount", "aje1"), {"List", "Read", "Tagging", "Write"}
+    roles = {"folder": [("storage.uploader", *app)], "key": []}
+    bound = cloud()
+    bound.identity.bindings = lambda place: roles.get(place, [])
+    bound.all("storage.v1.Bucket")[0].encryption.rules.add(kms_master_key_id="key")
+
+    def may(bucket: str) -> set[str]:
+        split = [action.partition(":") for action in s3_access.actions(bound, "aje1")]
+        return {action for action, _, where in split if where in ("", bucket)}
+
+    for held, lacking in (
+        ([], {"Read", "Write"}),
+        (["kms.keys.decrypter"], {"Write"}),
+        (["kms.keys.encrypter"], {"Read"}),
+        (["kms.keys.encrypterDecrypter"], set()),
+    ):
+        roles["key"] = [(role, *app) for role in held]
+        assert may("models") == everything - lacking
+        assert may("records") == everything
+
+
 def test_a_role_for_something_else_opens_nothing():
     assert s3_access.actions(cloud(folder=[("vpc.admin", "serviceAccount", "aje1")]), "aje1") == ()
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).parents[3] / "playbooks" / "verification" / "portscan.py"
+SCRIPT = Path(__file__).parents[3] / "playbooks" / "verification" / "machines" / "portscan.py"
 PROGRAM = "\nimport json, sys\nprint(json.dumps(scan(**json.loads(sys.argv[1]))))\n"
 HERE = {"here": "127.0.0.1"}
 

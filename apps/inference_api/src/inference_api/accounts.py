@@ -7,8 +7,9 @@ import time
 
 from inference_api.metrics import Cell, Histogram, Metrics
 from inference_api.models import Model, Result, Tensors
-from inference_api.records import Prediction, Recorder
+from inference_api.records import Recorder, Stored
 from inference_api.settings import Settings
+from inference_api.stores import Prediction
 
 
 class Accounts:
@@ -18,11 +19,11 @@ class Accounts:
         self._output_limit, self._metrics, self._recorder = settings.record_output_limit_bytes, metrics, recorder
         self._requests: dict[tuple[str, int], Cell] = {}
         self._seconds: dict[str, Histogram] = {}
-        self._calls = metrics.cell("inference_api_triton_calls_total")
-        self._merged = metrics.cell("inference_api_triton_merged_total")
+        self._calls = metrics.cell("inference_api_engine_calls_total")
+        self._merged = metrics.cell("inference_api_engine_merged_total")
 
     def called(self, requests: int) -> None:
-        """Count a call to Triton for so many requests."""
+        """Count a call to the engine for so many requests."""
         self._calls.add()
         self._merged.add(requests)
 
@@ -48,9 +49,9 @@ class Accounts:
         result: Result,
         outputs: bytes,
         seconds: float,
-    ) -> None:
-        """Put a prediction on record; its outputs, as JSON, where they are not too large."""
-        self._recorder.add(
+    ) -> Stored | None:
+        """Put a prediction on record; its outputs, as JSON, where they are not too large. See Recorder.add."""
+        return self._recorder.add(
             Prediction(
                 id=prediction_id,
                 request_id=request_id,

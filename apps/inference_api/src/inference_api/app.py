@@ -1,11 +1,8 @@
-"""The application: FastAPI for documentation, health and administration, with the quick door in front."""
+"""The routed application: FastAPI for documentation, health and administration."""
 
 from __future__ import annotations
 
-import gc
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -15,16 +12,13 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from inference_api import __version__, metrics, plain_codecs, problems, routes
-from inference_api.connection import SERVICE
 from inference_api.docs import add_docs
-from inference_api.front import Front, head
+from inference_api.front import head
 from inference_api.problems import Problem
 from inference_api.service import Service
-from inference_api.settings import Settings, load
 
 logger = logging.getLogger("inference_api")
 
-GARBAGE = 20_000  # new objects before a collection; Python's own 700 are those of some twenty requests
 DOCUMENTED = (
     plain_codecs.PredictRequest,
     plain_codecs.InferRequest,
@@ -32,42 +26,23 @@ DOCUMENTED = (
 )
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The routed application; its lifespan starts and stops the service."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Service]]:
-        service: Service = app.state.service
-        await service.start()
-        yield {SERVICE: service}
-        await service.stop()
-
-    app = FastAPI(
-        title="Inference API",
-        version=__version__,
-        lifespan=lifespan,
-        docs_url=None,
-        openapi_url="/openapi.json" if settings.docs else None,
-        redoc_url=None,
-    )
-    app.state.service = Service(settings)
+def create_app(service: Service) -> FastAPI:
+    """The routed application of a service, which somebody else starts and stops."""
+    app = new_app(openapi_url="/openapi.json" if service.settings.docs else None)
+    app.state.service = service
     app.include_router(routes.predictions)
     app.include_router(routes.models)
     _add_health(app)
     _add_errors(app)
     if app.openapi_url:
         add_docs(app, app.openapi_url)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app
 
 
-def create_server_app() -> Front:
-    """What uvicorn's workers make: settings from the environment."""
-    app = create_app(load())
-    gc.collect()
-    gc.freeze()  # what is there now stays: no collection goes through it while requests wait
-    gc.set_threshold(GARBAGE)
-    return Front(app, app.state.service)
+def new_app(**options: Any) -> FastAPI:
+    """FastAPI by its name and version, without pages of its own."""
+    return FastAPI(title="Inference API", version=__version__, docs_url=None, redoc_url=None, **options)
 
 
 def _add_health(app: FastAPI) -> None:
@@ -80,12 +55,12 @@ def _add_health(app: FastAPI) -> None:
 
     @app.get("/readyz")
     async def readyz() -> dict[str, Any]:
-        """Predictions can be answered. `waiting_for` names what is away, which may be PostgreSQL: keys that are known
-        go on working, and predictions go to the spool."""
+        """Predictions can be answered. `waiting_for` names what is away, which may be the store of predictions (they go to
+        the spool, or are refused where records are durable), a new version of a model that cannot be served (the others
+        go on), or this machine's clock, where requests that it signs are refused for it."""
         ready, away = service.state()
         if not ready:
-            names = away or ["postgresql"]
-            raise problems.waiting(f"Waiting for {', '.join(names)}.", *names)
+            raise problems.waiting(f"Waiting for {', '.join(away)}.", *away)
         return {"status": "degraded" if away else "ready", "waiting_for": away}
 
     @app.get("/metrics", response_class=Response)
@@ -124,7 +99,7 @@ def _add_errors(app: FastAPI) -> None:
         return respond(request, problems.internal())
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
+def describe(app: FastAPI) -> dict[str, Any]:
     """FastAPI's document with the schemas of the bodies that it does not read itself."""
     if not app.openapi_schema:
         document = get_openapi(title=app.title, version=app.version, routes=app.routes)

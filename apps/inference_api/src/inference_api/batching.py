@@ -1,4 +1,4 @@
-"""Merging without waiting: what arrives while calls to Triton are under way becomes the next call."""
+"""Merging without waiting: what arrives while calls to the engine are under way becomes the next call."""
 
 from __future__ import annotations
 

@@ -24,10 +24,10 @@ class Codec(Protocol):
     """How one protocol's bodies are read."""
 
     def envelope(self, body: bytes) -> Any:
-        """The outside of the body; Problem 422 when it is not what the protocol says."""
+        """The outside of the body; Problem 400 when it is not what the protocol says."""
 
     def tensors(self, envelope: Any, model: Model) -> Tensors:
-        """The inputs for the model; Problem 422 when they do not fit."""
+        """The inputs for the model; Problem 400 when they do not fit."""
 
 
 class PredictEnvelope(msgspec.Struct, forbid_unknown_fields=True):
@@ -113,7 +113,7 @@ class InferCodec:
 
 
 def decoded(decode: Callable[[bytes], Outside], body: bytes) -> Outside:
-    """What the decoder reads; Problem 422 with its words."""
+    """What the decoder reads; Problem 400 with its words."""
     try:
         if not body.isascii():
             body.decode()  # the decoder looks at the outside only and would leave this for later
@@ -173,7 +173,7 @@ def declared_input(name: str, datatype: str, shape: tuple[int, ...], model: Mode
 
 
 def check_shape(shape: tuple[int, ...], spec: TensorSpec, model: Model, what: str) -> None:
-    """Problem 422 with the expected shape unless this one fits the model's input and batch."""
+    """Problem 400 with the expected shape unless this one fits the model's input and batch."""
     if not spec.accepts(shape) or 0 in shape:
         raise invalid(f"{what}: shape {list(shape)} was sent, {list(spec.shape)} is expected.", model.expected())
     if model.batches and shape[0] > model.rows_limit:

@@ -13,13 +13,11 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from inference_api.draining import GOODBYE_SECONDS, Loop
-from inference_api.front import head, headers_of, respond, target_of
+from inference_api.front import SERVICE, head, headers_of, respond, target_of
 from inference_api.problems import Answer
 from inference_api.service import Call, Service, prediction_ids
 
 logger = logging.getLogger("inference_api")
-
-SERVICE = "service"  # where in its state the application's lifespan leaves the service for the connections
 
 
 class Connection(HttpToolsProtocol):

@@ -23,6 +23,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PREDICT_PREFIX = "/v1/predict/"
 INFER_PREFIX = "/v2/models/"
+SERVICE = "service"  # where in the server's state the connections find it
+KEY_HEADER = b"x-api-key"  # where what stands in front keeps `authorization` for itself
 DISCARD_LIMIT = 16  # times the body limit: so much of a body that is too large is read, so that the client sees the 413
 
 
@@ -51,7 +53,7 @@ def target_of(path: str) -> Target | None:
 
 
 class Front:
-    """An ASGI application around another."""
+    """An ASGI application around another. The server's start and end are the service's."""
 
     def __init__(self, app: App, service: Service) -> None:
         self._app, self._service = app, service
@@ -64,7 +66,20 @@ class Front:
             if target is not None:
                 await self._answer(target, scope, receive, send)
                 return
-        await self._app(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What goes wrong is raised: the server says so and ends."""
+        await receive()
+        await self._service.start()
+        scope["state"][SERVICE] = self._service
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._service.stop()
+        await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
         key, request_id, length = head(scope["headers"])
@@ -82,16 +97,18 @@ class Front:
 
 def head(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes | None, str, int]:
     """The API key, an acceptable request id and the announced length (0 when unknown) of a request."""
-    key, request_id, length = None, "", 0
+    key, plain_key, request_id, length = None, None, "", 0
     for name, value in headers:
         if name == b"authorization":
             if value[:7].lower() == b"bearer ":
                 key = value[7:].strip()
+        elif name == KEY_HEADER:
+            plain_key = value.strip()
         elif name == b"x-request-id":
             request_id = accepted_request_id(value)
         elif name == b"content-length" and value.isdigit():
             length = int(value)
-    return key, request_id, length
+    return key or plain_key, request_id, length
 
 
 async def read_body(receive: Receive, limit: int, length: int) -> bytes:

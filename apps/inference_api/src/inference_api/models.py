@@ -1,4 +1,4 @@
-"""What Triton serves: names, versions and shapes, read from its metadata and never configured here."""
+"""What the engine serves: names, versions and shapes, read from the models themselves and never configured here."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Model:
-    """A model of Triton. `rows_limit` is its largest batch; 0 says that it does not batch."""
+    """A model as its newest version is. `rows_limit` is its largest batch; 0 says that it does not batch."""
 
     name: str
     versions: tuple[str, ...]
@@ -44,6 +44,10 @@ class Model:
     def batches(self) -> bool:
         """Whether the first dimension of every tensor counts rows that may come from different requests."""
         return self.rows_limit > 0
+
+    def of(self, version: str) -> Model:
+        """The model as this version is; no version means the newest."""
+        return self
 
     def expected(self) -> dict[str, Any]:
         """What a request must bring, for error messages."""

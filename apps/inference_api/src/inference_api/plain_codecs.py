@@ -36,7 +36,7 @@ class PredictRequest(_Body):
 
 
 class PredictResponse(_Body):
-    """One entry a row in every output."""
+    """One entry a row in every output. An entry is a list, also where it has one element, as the label of a picture."""
 
     id: str
     model: str

@@ -54,7 +54,7 @@ def unauthorized() -> Problem:
     return Problem(
         401,
         "unauthorized",
-        "A valid API key is needed: send it as `Authorization: Bearer KEY`.",
+        "A valid API key is needed: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
         headers=((b"www-authenticate", b'Bearer realm="inference-api"'),),
     )
 
@@ -76,10 +76,16 @@ def too_large(limit: int) -> Problem:
     )
 
 
+def answer_too_large(size: int, limit: int) -> Problem:
+    """What was asked for would be over the limit."""
+    detail = f"The answer has {size} bytes, at most {limit} are sent: ask for fewer rows at a time."
+    return Problem(400, "answer-too-large", detail, limit_bytes=limit)
+
+
 def invalid(detail: str, expected: Any = None) -> Problem:
     """The body does not say what the model needs; `expected` describes its inputs."""
     extra = {"expected": expected} if expected is not None else {}
-    return Problem(422, "invalid-request", detail, **extra)
+    return Problem(400, "invalid-request", detail, **extra)
 
 
 def busy(limit: int) -> Problem:
@@ -90,6 +96,17 @@ def busy(limit: int) -> Problem:
 def waiting(detail: str, *names: str) -> Problem:
     """Something behind the service is away; `waiting_for` names it."""
     return Problem(503, "unavailable", detail, headers=_retry(2), waiting_for=list(names))
+
+
+def unrecorded(store: str) -> Problem:
+    """A prediction that its store has not taken, where none is given out without a record."""
+    return waiting("The prediction could not be recorded, so it is not given out: send the request again.", store)
+
+
+def unrecordable(store: str) -> Problem:
+    """A prediction that its store will never take."""
+    detail = f"The prediction is not given out, because its record is refused: by {store}, and it would be again."
+    return Problem(500, "record-refused", f"{detail} The log has the reason under this request's id.")
 
 
 def timed_out(limit: float) -> Problem:

@@ -5,20 +5,25 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyHeader, HTTPBearer
 from pydantic import BaseModel
 
 from inference_api import __version__, plain_codecs, problems
 from inference_api.codecs import Codec
-from inference_api.front import head, read_body
-from inference_api.keys import Client
+from inference_api.front import KEY_HEADER, head, read_body
 from inference_api.plain_codecs import InferRequest, InferResponse, PredictRequest, PredictResponse
 from inference_api.service import Call, Service, prediction_ids
+from inference_api.stores import Client
 
 PREDICT = plain_codecs.PlainPredictCodec()
 INFER = plain_codecs.PlainInferCodec()
 
-bearer = HTTPBearer(auto_error=False, description="The API key")
+API_KEY = "ApiKey"  # the scheme's name in the contract
+# for the documentation; `head` reads them
+CREDENTIALS = [
+    Depends(HTTPBearer(auto_error=False, description="The API key")),
+    Depends(APIKeyHeader(name=KEY_HEADER.decode(), auto_error=False, description="The API key", scheme_name=API_KEY)),
+]
 
 
 class ProblemDocument(BaseModel):
@@ -33,16 +38,17 @@ class ProblemDocument(BaseModel):
 
 
 def _errors(*codes: int) -> dict[int | str, dict[str, Any]]:
+    every: tuple[int | str, ...] = (*codes, "default")  # else FastAPI documents an error of its own form, never sent
     return {
         code: {
             "description": "A problem",
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}},
         }
-        for code in codes
+        for code in every
     }
 
 
-PREDICTION_ERRORS = _errors(401, 404, 413, 422, 429, 500, 502, 503, 504)
+PREDICTION_ERRORS = _errors(400, 401, 404, 413, 429, 500, 502, 503, 504)
 
 
 def _body_of(kind: type[BaseModel]) -> dict[str, Any]:
@@ -58,16 +64,16 @@ def service_of(request: Request) -> Service:
 
 
 ServiceOf = Annotated[Service, Depends(service_of)]
-Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 
-async def authenticated(credentials: Credentials, service: ServiceOf) -> Client:
+async def authenticated(request: Request, service: ServiceOf) -> Client:
     """Whoever asks; Problem 401."""
-    return await service.keys.client(credentials.credentials.encode() if credentials else None)
+    key, _, _ = head(request.scope["headers"])
+    return await service.keys.client(key)
 
 
-predictions = APIRouter(dependencies=[Depends(bearer)], responses=PREDICTION_ERRORS)
-models = APIRouter(dependencies=[Depends(authenticated)], responses=_errors(401, 404, 503))
+predictions = APIRouter(dependencies=CREDENTIALS, responses=PREDICTION_ERRORS)
+models = APIRouter(dependencies=[*CREDENTIALS, Depends(authenticated)], responses=_errors(401, 404, 503))
 
 
 async def _answer(request: Request, service: Service, codec: Codec, model: str, version: str) -> Response:
@@ -88,13 +94,13 @@ async def _answer(request: Request, service: Service, codec: Codec, model: str, 
 
 @predictions.post("/v1/predict/{model}", response_model=PredictResponse, openapi_extra=_body_of(PredictRequest))
 async def predict(model: str, request: Request, service: ServiceOf) -> Response:
-    """Predict with a model that has one input; every output has one entry a row."""
+    """Predict with a model that has one input; every output has one entry a row, a list also where that is of one."""
     return await _answer(request, service, PREDICT, model, "")
 
 
 @predictions.post("/v2/models/{model}/infer", response_model=InferResponse, openapi_extra=_body_of(InferRequest))
 async def infer(model: str, request: Request, service: ServiceOf) -> Response:
-    """Open Inference Protocol: predict with the version that Triton prefers."""
+    """Open Inference Protocol: predict with the newest version."""
     return await _answer(request, service, INFER, model, "")
 
 
@@ -130,6 +136,7 @@ async def ready(service: ServiceOf) -> dict[str, bool]:
 @models.get("/v2/models")
 async def all_models(service: ServiceOf) -> dict[str, Any]:
     """Every ready model with its versions, inputs and outputs."""
+    await service.look()
     return {"models": [model.document() for model in service.models.value.values()]}
 
 
@@ -155,6 +162,6 @@ async def version_metadata(model: str, version: str, service: ServiceOf) -> dict
 async def version_ready(model: str, version: str, service: ServiceOf) -> dict[str, Any]:
     """Open Inference Protocol: whether the version can be asked."""
     found = await service.model(model, version)
-    if not service.models.available:
-        raise problems.waiting("The model server is not available.", "triton")
+    if not service.engine_ready:
+        raise service.no_engine()
     return {"name": found.name, "ready": True}

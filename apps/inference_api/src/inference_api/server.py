@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import uvicorn
 
+from inference_api import logs
 from inference_api.settings import Settings
-
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(levelname)s %(name)s[%(process)d]: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": "INFO"},
-    "loggers": {"uvicorn.error": {"level": "INFO"}},
-}
 
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM; then stop accepting, finish what is in flight, write the records, end."""
     settings.state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     uvicorn.run(
-        "inference_api.app:create_server_app",
+        "inference_api.worker:create_server_app",
         factory=True,
+        lifespan="on",
         host=settings.listen,
         port=settings.port,
         workers=settings.workers,
@@ -33,7 +26,7 @@ def serve(settings: Settings) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        log_config=LOGGING,
+        log_config=logs.configuration(settings.log_format),
         timeout_keep_alive=75,
         timeout_graceful_shutdown=settings.stop_seconds,
         timeout_worker_healthcheck=10,  # on a starved machine a worker is slow, not dead

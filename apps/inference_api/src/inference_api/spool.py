@@ -1,4 +1,4 @@
-"""Records on disk while PostgreSQL is away: appended with a checksum each, read back in order, bounded in size."""
+"""Records on disk while their store is away: appended with a checksum each, read back in order, bounded in size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 logger = logging.getLogger("inference_api")
 
 HEADER = struct.Struct("<II")  # length and CRC-32 of what follows
-FILE_NAME = "spool-1"
+FILE_NAME = "spool-2"  # the number is that of the format
 
 
 class Spool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import grpc
 from tritonclient.grpc import service_pb2
 
 from inference_api import problems
+from inference_api.engine import merged_rows
 from inference_api.models import Model, Models, Result, Tensors, TensorSpec
 from inference_api.settings import Settings, read
 from inference_api.tensors import TensorError, from_raw
@@ -30,10 +31,16 @@ UnavailableError = grpc.aio.AioRpcError
 
 
 class Triton:
-    """A connection to one Triton. `available` says whether its last answer came."""
+    """A connection to one Triton."""
+
+    source = "triton"
+    standalone = False
+    errors = (UnavailableError,)
 
     def __init__(self, settings: Settings) -> None:
         self.available = False
+        self.calls = settings.triton_calls_limit
+        self.refused: Mapping[tuple[str, str], str] = {}  # Triton does not tell
         self._limit = settings.time_limit_seconds
         self._channel = self._connect(settings)
         self._infer = self._method("ModelInfer", messages.ModelInferRequest, messages.ModelInferResponse)
@@ -108,11 +115,7 @@ class Triton:
             result = _result(answer)
         except TensorError as error:
             raise problems.model_failed(str(error)) from error
-        if model.batches:
-            rows = sum(request.rows for request in requests)
-            if any(array.shape[:1] != (rows,) for _, array in result.outputs.values()):
-                raise problems.model_failed(f"{rows} rows went in, another number came out")
-        return result
+        return merged_rows(model, requests, result)
 
     def _note(self, error: Any) -> None:
         if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):

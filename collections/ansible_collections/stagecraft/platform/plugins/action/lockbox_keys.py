@@ -37,6 +37,7 @@ class ActionModule(CloudAction):
             "public": answer["public"],
             "trusted": answer["trusted"],
             "rotating": answer["rotating"],
+            "results": [{name: row[name] for name in ("item", "changed", "diff", "change", "why")} for row in changed],
             "diff": [{"before": "", "after": f"{row['item']}: {row['why']}\n"} for row in changed],
         }
 

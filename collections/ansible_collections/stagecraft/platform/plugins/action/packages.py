@@ -27,7 +27,9 @@ class ActionModule(ActionBase):
             return seen
         refresh = boolean(self._task.args.get("refresh", False))
         result = {"changed": False, "missing": seen["missing"], "unwanted": seen["unwanted"]}
-        if seen["missing"] or refresh:
+        if seen["missing"] and self._task.check_mode:  # apt would look in lists that a check does not refresh
+            result["changed"] = True
+        elif seen["missing"] or refresh:
             lists = {"update_cache": True, "cache_valid_time": 0 if refresh else FRESH}
             install = {
                 "name": seen["missing"],

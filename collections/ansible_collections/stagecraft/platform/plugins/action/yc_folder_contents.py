@@ -20,7 +20,10 @@ class ActionModule(CloudAction):
         found = self._ask("folder_contents", {"connection": connection(options), "keep": options["keep"]})
         rows, not_asked = found["resources"], found["not_asked"]
         if not_asked:
-            display.display(f"  not asked, because their service is not there: {', '.join(sorted(not_asked))}")
+            display.display(
+                f"  not asked, because their service is not there: {len(not_asked)} kinds (`-v` names them)"
+            )
+            display.v(f"  not asked: {', '.join(sorted(not_asked))}")
         result = {"changed": False, "count": len(rows), **found}
         if rows and options["fail_if_any"]:
             named = [f"{row['kind']} {row['name'] or row['id']}" for row in rows[:SHOWN]]

@@ -27,12 +27,12 @@ class ActionModule(CloudAction):
 
     def work(self, options):
         who = holder(self.variables.get("playbook_dir") or os.getcwd())
-        if self._task.check_mode:
-            return {"changed": False, "held": False, "holder": who}
         try:
             times = {name: seconds(name, options[name]) for name in ("ttl", "wait")}
         except Fail as error:
             raise CloudError(str(error)) from None
+        if self._task.check_mode:
+            return {"changed": False, "held": False, "holder": who}
         request = {"connection": connection(options), "state": options["state"], "holder": told(who), **times}
         return {"changed": False, "holder": who, **ask_agent("lease", request, hearing(), lasting=True)}
 

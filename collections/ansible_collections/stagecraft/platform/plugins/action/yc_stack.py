@@ -8,12 +8,14 @@ from ansible_collections.stagecraft.platform.plugins.plugin_utils.cloud_action i
 from ansible_collections.stagecraft.platform.plugins.plugin_utils.connection import connection
 from ansible_collections.stagecraft.platform.plugins.plugin_utils.progress import line, summary
 
+DECLARED = "declared"  # the state that is only looked for in the declarations
+
 
 class ActionModule(CloudAction):
     CHANGES = True
     SPEC: ClassVar = {
         "resources": {"type": "raw", "required": True},
-        "state": {"type": "str", "choices": ["present", "absent", "info"], "default": "present"},
+        "state": {"type": "str", "choices": ["present", "absent", "info", DECLARED], "default": "present"},
         "workers": {"type": "int", "default": 16},
         "stage": {"type": "str"},
         "app": {"type": "str"},
@@ -35,6 +37,8 @@ class ActionModule(CloudAction):
         }
         answer = self._ask("stack", request, self._show)
         results = answer["results"]
+        if options["state"] == DECLARED:
+            return {"changed": False}
         display.display(summary(results, self._task.check_mode))
         undeclared = [] if options["part"] else answer["undeclared"]
         for row in undeclared if not options["prune"] else ():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.stagecraft.platform.plugins.module_utils.rotation import trusted
+from ansible_collections.stagecraft.platform.plugins.module_utils.values import nearest
 
 DOCUMENTATION = r"""
 name: stage
@@ -28,14 +29,23 @@ def each(machines):
 
     Raises AnsibleFilterError where a declaration has a field that nothing would read, or no zone to be in.
     """
+    if not isinstance(machines, dict):
+        raise AnsibleFilterError(f"machines: a dictionary by role is needed, and this is {machines!r}")
     for role, machine in machines.items():
+        if not isinstance(machine, dict):
+            raise AnsibleFilterError(f"machines.{role}: a dictionary is needed, and this is {machine!r}")
         if unknown := sorted(set(machine) - KNOWN):
             raise AnsibleFilterError(
-                f"machines.{role}: nothing reads {', '.join(unknown)}; known: {', '.join(sorted(KNOWN))}"
+                f"machines.{role}: nothing reads {unknown[0]}{nearest(unknown[0], KNOWN)}; known: {', '.join(sorted(KNOWN))}"
             )
         if not machine.get("zones"):
             raise AnsibleFilterError(f"machines.{role}: zones is empty, so there is nowhere to put it")
-        for i in range(int(machine.get("count", 1))):
+        if not isinstance(machine["zones"], list):
+            raise AnsibleFilterError(f"machines.{role}: zones is a list, and this is {machine['zones']!r}")
+        count = str(machine.get("count", 1))
+        if not count.isdigit():
+            raise AnsibleFilterError(f"machines.{role}: count is {count!r}; give the number of machines, 0 for none")
+        for i in range(int(count)):
             yield f"{role}-{i + 1}", role, machine, machine["zones"][i % len(machine["zones"])]
 
 

@@ -50,9 +50,9 @@ options:
         type: str
   fields:
     description:
-      - More of the API's fields of an instance, each to become the variable C(yc_)I(field), such as C(resources).
-      - Always there are C(yc_id), C(yc_name), C(yc_fqdn), C(yc_zone), C(yc_labels), C(yc_status), C(yc_platform),
-        C(yc_private_ip) and C(yc_public_ip), of the first network interface; an address that it does not have is empty.
+      - More of the API's fields of an instance, each to become the variable C(yc_)I(field), such as C(fqdn) or C(resources).
+      - Always there are C(yc_id), C(yc_zone), C(yc_labels), C(yc_status), C(yc_private_ip) and C(yc_public_ip), of the first
+        network interface; an address that it does not have is empty. Ansible itself has the name, C(inventory_hostname).
     type: list
     elements: str
     default: []
@@ -93,7 +93,7 @@ class InventoryModule(BaseInventoryPlugin, Construction, Cacheable):
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
         instances = self._instances(path, cache)
-        self.add_hosts([(i["name"] or i["id"], {f"yc_{k}": v for k, v in i.items()}) for i in instances])
+        self.add_hosts([(name, {f"yc_{key}": value for key, value in facts.items()}) for name, facts in instances])
 
     def _instances(self, path, cache):
         """From the cache where it is wanted and has them, else from the cloud."""

@@ -19,26 +19,29 @@ def apply(changes: list[Change], walker: Walker, label=None) -> None:
     """Make every change, folders first. All new files are written beside their targets before the first is renamed;
     when anything fails, what was renamed is put back and a TreeError says so. `label(path on disk, target path)` sets
     a security label."""
-    current = ""
-    with ExitStack() as undo:
-        old: list[tuple[int, str]] = []
-        try:
+    current, old = "", list[tuple[int, str]]()
+    try:
+        with ExitStack() as undo:
             undo.callback(walker.take_back)
-            for change in sorted(changes, key=lambda change: change.spot.real.count("/")):
-                if change.after.kind == "dir":
+            try:
+                for change in sorted(changes, key=lambda change: change.spot.real.count("/")):
+                    if change.after.kind == "dir":
+                        current = change.shown
+                        _make_folder(change, walker, undo)
+                staged = []
+                for change in changes:
+                    if change.after.kind != "dir":
+                        current = change.shown
+                        staged.append((change, _stage(change, walker, undo, label)))
+                for change, spot in staged:
                     current = change.shown
-                    _make_folder(change, walker, undo)
-            staged = []
-            for change in changes:
-                if change.after.kind != "dir":
-                    current = change.shown
-                    staged.append((change, _stage(change, walker, undo, label)))
-            for change, spot in staged:
-                current = change.shown
-                _swap(change, spot, undo, old)
-        except OSError as error:
-            raise TreeError(f"{current}: {error.strerror}; every file was put back as it was") from error
-        undo.pop_all()
+                    _swap(change, spot, undo, old)
+            except OSError as error:
+                raise TreeError(f"{current}: {error.strerror}; every file was put back as it was") from error
+            undo.pop_all()
+    except OSError as error:
+        said = f"{error.filename or current}: {error.strerror}"
+        raise TreeError(f"{current} was not written, and what was begun could not all be put back: {said}") from error
     for folder, name in old:
         os.unlink(name, dir_fd=folder)
 

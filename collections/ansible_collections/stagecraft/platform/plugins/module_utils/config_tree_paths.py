@@ -6,6 +6,7 @@ what was checked is what is used, whatever is renamed meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from dataclasses import dataclass
@@ -56,7 +57,8 @@ class Walker:
         """Remove the folders made by this walker that are empty again, the deepest first."""
         while self._made:
             folder, name = self._made.pop()
-            os.rmdir(name, dir_fd=folder)
+            with contextlib.suppress(OSError):  # somebody has moved it away, or put something into it
+                os.rmdir(name, dir_fd=folder)
 
     def _shown(self) -> str:
         return "/" + "/".join(self._asked)

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 # what a service is called where the noun alone says too little
-PRODUCTS = {"dns": "DNS", "kms": "KMS", "lockbox": "Lockbox", "postgresql": "PostgreSQL", "storage": "Object Storage"}
+PRODUCTS = {
+    "api": "API",
+    "certificatemanager": "Certificate Manager",
+    "containerregistry": "Container Registry",
+    "dns": "DNS",
+    "kms": "KMS",
+    "lockbox": "Lockbox",
+    "logging": "Cloud Logging",
+    "postgresql": "PostgreSQL",
+    "serverless": "serverless",
+    "storage": "Object Storage",
+}
 
 
 class Fail(Exception):
@@ -21,6 +34,13 @@ class Fail(Exception):
     def __str__(self) -> str:
         message = super().__str__()
         return f"{self.item}: {message}" if self.item else message
+
+
+def fault(error: Exception) -> str:
+    """What a person is told of an error that is this project's own."""
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{at.filename.rpartition('/')[2]}:{at.lineno}"
+    return f"this is a fault of stagecraft.platform ({where}): {type(error).__name__}: {error}"
 
 
 class Unknown(str):
@@ -36,10 +56,12 @@ class Field:
     path: str = ""  # in the API, in the resource's spelling; default: the name
     fields: tuple[Field, ...] = ()  # of a nested message; empty: all of the API's, under the API's names
     unit: str = ""  # "size" (20GB) or "duration" (5m)
+    form: str = ""  # what a text or number has to look like, which the API says too late: one of values.FORMS
     on: dict | None = None  # a boolean for the user, this message for the API
     target: Any = None  # a reference, by name, to this Resource
     take: Any = ""  # of a reference: this value of the target instead of its id; a path or a function
     default: Any = None  # sent at creation when unset
+    usual: Any = None  # what the cloud takes by itself when unset
     key: bool = False  # part of the identity
     required: bool = False  # needed at creation
     immutable: bool = False  # also derived: what the update request lacks
@@ -51,7 +73,10 @@ class Field:
     ordered: bool = False  # a list whose order matters
     stops: bool = False  # can change only while the resource is stopped
     late: bool = False  # may be left out at creation and added later, to break a circle of references
+    gives: bool = False  # of a reference to an account: it is given roles
+    acts: bool = False  # of a reference to an account: something starts as it, so its roles come first
     free: bool = False  # a dictionary checked by the API's descriptor, not by sub-options
+    document: bool = False  # a whole document, as text or as a mapping; compared by what it says, not how
     listed: str = ""  # read with this method of the service instead of from the resource
     via: str = ""  # "boot_disk.disk_id:compute.v1.Disk": read from that other resource
     mask: str = ""  # what an update's mask calls it, where that is not its path
@@ -80,6 +105,7 @@ class Resource:
     api: str  # "vpc.v1.Subnet"
     backend: type
     fields: tuple[Field, ...] = ()
+    template: tuple[Field, ...] = ()  # of what is never changed but followed by another one: its backend binds them
     parent: Field | None = None
     example: str = ""
     module: str = ""
@@ -88,9 +114,11 @@ class Resource:
     view: str = ""  # of Get, to see everything
     ident: str = ""  # what requests call its id, if not <noun>_id
     note: str = ""  # a sentence for the documentation
+    same_as: str = ""  # the kind by which an export says it
+    filled: tuple[str, ...] = ()  # "path=value", or a path: what the cloud fills in, which is no option and no loss
     details: tuple[tuple[str, ...], ...] = ()  # (name, text, type if no list) of what `state: info` shows beside that
 
-    @property
+    @functools.cached_property
     def noun(self) -> str:
         return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", self.api.rpartition(".")[2]).lower()
 
@@ -109,7 +137,7 @@ class Resource:
         """The name of its module."""
         return self.module or f"yc_{self.api.split('.')[0]}_{self.noun}"
 
-    @property
+    @functools.cached_property
     def kind(self) -> str:
         """What yc_stack calls it."""
         return self.name.removeprefix("yc_")
@@ -120,7 +148,7 @@ class Bound:
     """A field with what the backend found out about it."""
 
     field: Field
-    kind: str  # str int float bool enum map dict json
+    kind: str  # str int float bool enum map dict json document
     many: bool = False
     choices: dict[str, str] = field(default_factory=dict)  # user's spelling -> API's
     children: dict[str, Bound] = field(default_factory=dict)

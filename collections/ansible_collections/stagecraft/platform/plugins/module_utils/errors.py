@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from .declaration import Fail
 
 ADVICE = {
-    "UNAUTHENTICATED": "the credentials were refused ({credentials}): is the key deleted, or the token expired?",
+    "UNAUTHENTICATED": "the credentials were refused ({credentials}): is the key deleted, the token expired, or "
+    "this machine's clock wrong (it says {now})?",
     "PERMISSION_DENIED": "look at the roles of whom these credentials belong to ({credentials}): "
     "on the folder they need {role} or editor",
     "ALREADY_EXISTS": "something else has this name, perhaps in another folder: choose another one",
@@ -25,8 +27,17 @@ ADVICE = {
     "that {endpoint} is the endpoint that is meant",
     "UNIMPLEMENTED": "the API at {endpoint} does not have this call: is the endpoint (YC_ENDPOINT) right?",
     "INTERNAL": "this is an error of the cloud: run the same again, and tell its support if it stays",
+    "NOT_STARTED": "what served before goes on serving; look at the image, and at what it is given to run with, then run "
+    "the same again",
     "CANCELLED": "somebody cancelled the operation: run the same again",
 }
+
+STARTS = ("DeployRevision", "Rollback")  # methods that end when what they are about has started
+
+
+def clock() -> str:
+    """What this machine's clock says, for whoever has to judge whether that is right."""
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
 
 
 class ApiFail(Fail):
@@ -35,8 +46,8 @@ class ApiFail(Fail):
     def __init__(self, call: str, code: str, details: str, quotas: Sequence[Any] = (), **facts: object) -> None:
         code, details = unwrapped(code, details)
         self.code = code
-        facts |= {"role": role(call), "request": quota_request(quotas)}
-        advice = ADVICE.get(reason(code, details, quotas), "").format_map(facts)
+        facts |= {"role": role(call), "request": quota_request(quotas), "now": clock()}
+        advice = ADVICE.get(reason(code, details, quotas, call), "").format_map(facts)
         if quotas:
             metrics = [(q.metric.name, q.metric.limit, q.metric.usage, q.required) for q in quotas]
             numbers = "; ".join("{}: limit {}, used {:.0f}, needed {}".format(*metric) for metric in metrics)
@@ -54,9 +65,12 @@ def role(call: str) -> str:
         return "lockbox.payloadViewer"
     package = call.split(".")[0]
     names = {
+        "certificatemanager": "certificate-manager.editor",
+        "containerregistry": "container-registry.admin",
         "mdb": f"managed-{call.split('.')[1]}.editor",
         "resourcemanager": "resource-manager.admin",
         "iam": "iam.admin",
+        "serverless": "serverless-containers.admin" if ".containers." in call else "api-gateway.editor",
     }
     return names.get(package, f"{package}.editor")
 
@@ -73,10 +87,12 @@ def unwrapped(code: str, details: str) -> tuple[str, str]:
     return code, details
 
 
-def reason(code: str, details: str, quotas: Sequence[Any] = ()) -> str:
+def reason(code: str, details: str, quotas: Sequence[Any] = (), call: str = "") -> str:
     """Which advice fits: the code's own, or that of what the details tell more exactly."""
     if is_quota(code, details, quotas):
         return "QUOTA"
+    if code == "INTERNAL" and call.rpartition(".")[2] in STARTS:
+        return "NOT_STARTED"
     refused = code in ("FAILED_PRECONDITION", "INVALID_ARGUMENT")
     return "OVERLAP" if refused and "overlap" in details.lower() else code
 

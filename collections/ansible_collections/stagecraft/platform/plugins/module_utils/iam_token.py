@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import threading
 import time
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
-import yandexcloud
+
+class _Requests(ModuleType):
+    """Stands for `requests`, which the SDK needs only for the metadata service: to import it takes a tenth of a second."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module("requests"), name)
+
+
+if "requests" in sys.modules:
+    import yandexcloud
+else:
+    sys.modules["requests"] = _Requests("requests")
+    import yandexcloud
+
+    del sys.modules["requests"]
+
 from yandex.cloud.iam.v1.iam_token_service_pb2_grpc import IamTokenServiceStub
 from yandexcloud.auth import get_auth_token_requester
 
@@ -14,15 +33,17 @@ MARGIN = 300  # seconds before its end from which a token is followed by the nex
 EXCHANGE = 20  # seconds that an exchange may take
 
 
-def sdk(endpoint: str, root_certificates: bytes | None, credentials: dict[str, Any]) -> yandexcloud.SDK:
-    """The SDK with the credentials that it takes; those that have to be exchanged are exchanged once for all services.
-
-    No call is made.
-    """
+def sdk(
+    endpoint: str, root_certificates: bytes | None, credentials: dict[str, Any]
+) -> tuple[yandexcloud.SDK, Callable[[], str]]:
+    """The SDK with the credentials that it takes, and what gives the current token; credentials that have to be exchanged
+    are exchanged once for all services. No call is made."""
     reach: dict[str, Any] = {"endpoint": endpoint, "root_certificates": root_certificates}
-    if not credentials.keys() & {"token", "service_account_key"}:
-        return yandexcloud.SDK(**reach, **credentials)
-    return SharedToken(reach, credentials).sdk
+    if credentials.keys() & {"token", "service_account_key"}:
+        shared = SharedToken(reach, credentials)
+        return shared.sdk, shared.__str__
+    requester = get_auth_token_requester(endpoint=endpoint, **credentials)
+    return yandexcloud.SDK(**reach, **credentials), requester.get_token
 
 
 class SharedToken:

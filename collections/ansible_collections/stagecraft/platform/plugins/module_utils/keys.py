@@ -15,6 +15,8 @@ try:
 except ImportError:  # the module says so, with what to install
     HAS_CRYPTOGRAPHY = False
 
+from .declaration import Fail
+
 CA_DAYS = 3650
 LEAF_DAYS = 90
 BACKDATED = datetime.timedelta(minutes=5)  # clocks of machines differ a little
@@ -122,3 +124,30 @@ def why_renew(entries, names, ca, at=None):
     except Exception:  # whatever is wrong with the signature, another certificate is the answer
         return "another CA signs now"
     return ""
+
+
+def read_certificate(text):
+    """The first certificate of a PEM text. Raises ValueError."""
+    return x509.load_pem_x509_certificate(str(text).encode())
+
+
+def fault(text):
+    """What keeps a text from being a good certificate; nothing where it is one, or where the library is not there."""
+    if not HAS_CRYPTOGRAPHY:
+        return ""
+    try:
+        until = read_certificate(text).not_valid_after_utc
+    except ValueError:
+        return "is not a certificate in PEM"
+    return "has expired on {:%Y-%m-%d}".format(until) if until <= now() else ""
+
+
+def belongs(certificate, private_key):
+    """Raises Fail where a private key cannot be read, or is another certificate's. The key is never quoted."""
+    form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    try:
+        public = serialization.load_pem_private_key(private_key.encode(), None).public_key()
+    except (ValueError, TypeError):
+        raise Fail("private_key: it is no private key in PEM without a password") from None
+    if public.public_bytes(*form) != read_certificate(certificate).public_key().public_bytes(*form):
+        raise Fail("private_key: it does not belong to the certificate")

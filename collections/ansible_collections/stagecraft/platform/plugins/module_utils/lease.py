@@ -35,12 +35,15 @@ class Lease:
         self.folder = session.need_folder()
         self.name = f"stagecraft-lease-{self.folder}"
         self.run, self.id, self.since, self.until = uuid.uuid4().hex, "", 0, 0
+        self.given_up = False  # set by another thread, where nobody wants it any more
 
     # ---- what its holder does ----
     def take(self, wait: float) -> None:
         """Have it, within so many seconds where somebody else has it. Raises Fail with who that is."""
         deadline = time.monotonic() + wait
         for _ in pauses(wait + SETTLE):
+            if self.given_up:
+                raise Fail("the run is over, and wants no lease any more")
             there = self.find()
             if there is not None and there.labels.get(RUN) == self.run:  # the answer to its creation was lost
                 self.id = there.id
@@ -134,8 +137,8 @@ class Lease:
         since, until = clock(there.labels.get(SINCE)), clock(there.labels.get(UNTIL))
         return (
             f"another run changes what is in folder {self.folder}: its lease is held by {there.description} since {since}. "
-            f"Nothing was touched. Wait for that run (lease_wait says how long); if it is dead, its lease ends at {until}, "
-            f"or at once with: yc iam service-account delete {there.id}"
+            "Nothing was touched. Wait for that run (-e lease_wait=20m waits so long for it); if it is dead, "
+            f"its lease ends at {until}, or at once with: yc iam service-account delete {there.id}"
         )
 
 

@@ -10,8 +10,9 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from . import connection
 from .declaration import Fail
-from .options import argument_spec, relations, strangers
+from .options import argument_spec, label, refuse, relations, strangers
 from .references import refuse_unknown
+from .values import misformed
 
 try:
     from .resource import apply
@@ -41,12 +42,16 @@ def run(resource: Any) -> None:
         spec["stage_labels"] = {"type": "dict", "default": {}}
     module = Module(spec, supports_check_mode=True, **relations(backend))
     try:
+        name = label(resource, module.params, [n for n, b in backend.bound.items() if b.field.key])
+        wrong = misformed(backend.bound, module.params) + backend.wrong(module.params)
+        refuse([f"{name}: {said}" for said in wrong])
         session = Session.from_options(module.params)
         if not module.check_mode:  # there, a placeholder stands for what a task before this one would have made
             refuse_unknown([(resource, module.params)], session)
         result = apply(resource, module.params, session, module.check_mode)
     except Fail as error:
         module.fail_json(msg=str(error))
+    result.pop("change", None)  # the diff says it to a person
     missing = result.pop("missing")
     if missing:
         module.warn(f"check mode: does not exist yet: {', '.join(missing)}")

@@ -9,15 +9,16 @@ from typing import Any
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from .declaration import Bound, Fail, has_secret, walk
-from .values import nearest, spelled
+from .values import misformed, nearest, spelled
 
 STATES = ["present", "absent", "info"]
+CHECKS: dict[int, tuple] = {}  # by the fields, which are kept with it, so that no other ones get their place in memory
 
 
 def option(bound: Bound) -> dict[str, Any]:
     """The argument spec of one field."""
     f, kind = bound.field, bound.kind
-    spec: dict[str, Any] = {"type": {"enum": "str", "map": "dict", "json": "dict"}.get(kind, kind)}
+    spec: dict[str, Any] = {"type": {"enum": "str", "map": "dict", "json": "dict", "document": "raw"}.get(kind, kind)}
     if f.unit:
         spec["type"] = "bytes" if f.unit == "size" else "str"
     if kind == "enum":
@@ -64,6 +65,15 @@ def relations(backend: Any) -> dict[str, Any]:
     return {"mutually_exclusive": exclusive(backend.bound), "required_by": required_by}
 
 
+def checks(backend: Any) -> tuple[dict[str, Any], ArgumentSpecValidator]:
+    """The argument spec and what checks values against it, made once for all declarations of the same fields."""
+    slot = id(backend.bound)
+    if slot not in CHECKS:
+        spec = argument_spec(backend)
+        CHECKS[slot] = backend.bound, spec, ArgumentSpecValidator(spec, **relations(backend))
+    return CHECKS[slot][1:]
+
+
 def strangers(spec: dict[str, Any], values: Any, where: str = "") -> list[str]:
     """A message for each option that does not exist, at any depth, with the nearest one that does."""
     found = []
@@ -85,13 +95,15 @@ def label(resource: Any, params: dict, keys: Any) -> str:
 def read(resource: Any, values: dict, session: Any, state: str) -> tuple[dict, set, list[str]]:
     """One declaration checked and completed: its parameters, the secret values in it, and what is wrong with it."""
     backend = resource.backend(session, resource, values)
-    spec = argument_spec(backend)
+    spec, validator = checks(backend)
     wrong = strangers(spec, values)
     if wrong:
         return {}, set(), wrong
     folder = {"folder": session.folder} if session.folder and "folder" in spec else {}  # an option may name it
-    checked = ArgumentSpecValidator(spec, **relations(backend)).validate({"state": state, **folder, **values})
-    return checked.validated_parameters, checked._no_log_values, checked.error_messages
+    checked = validator.validate({"state": state, **folder, **values})
+    params = checked.validated_parameters
+    messages = checked.error_messages or misformed(backend.bound, params) + backend.wrong(params)
+    return params, checked._no_log_values, messages
 
 
 def read_all(

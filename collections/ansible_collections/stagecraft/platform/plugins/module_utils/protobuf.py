@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import re
 from typing import Any
 
@@ -52,6 +53,7 @@ def is_switch(bound: Bound, f: FieldDescriptor) -> bool:
     return bound.field.on is not None or bool(f.message_type and not f.message_type.fields)
 
 
+@functools.cache
 def match(message: Descriptor, name: str) -> FieldDescriptor | None:
     """x, x_spec, xs -> x_specs: the request and the resource spell the same thing differently."""
     bare = re.sub(r"_spec(s?)$", r"\1", name)
@@ -128,7 +130,7 @@ def bind(
 def bind_virtual(field: Field) -> Bound:
     """A field that only the backend knows: its type is what the declaration says."""
     children = {f.name: bind_virtual(f) for f in field.fields}
-    kind = "dict" if children else "enum" if field.choices else "str"
+    kind = "dict" if children else "enum" if field.choices else "bool" if field.default is False else "str"
     return Bound(
         field,
         kind,
@@ -160,6 +162,8 @@ def alternatives(bound: dict[str, Bound]) -> None:
 
 def kind_of(field: Field, f: FieldDescriptor) -> str:
     message = f.message_type
+    if field.document:
+        return "document"
     if field.on is not None or (message and not message.fields):
         return "bool"
     if is_map(f) or is_pairs(f):
@@ -196,6 +200,8 @@ def put(message: Any, bound: Bound, value: Any, slot: str) -> None:
     elif is_pairs(f):
         for k, v in value.items():
             there.add(key=k, value=v)
+    elif bound.kind == "document":
+        setattr(message, f.name, json.dumps(value))
     elif bound.kind == "json":
         if value:
             json_format.ParseDict(value, there)

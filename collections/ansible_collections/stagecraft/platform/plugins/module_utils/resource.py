@@ -9,7 +9,7 @@ from typing import Any
 from .declaration import SELF, Fail, Field, Ref, Resource, Unknown, has_secret, references
 from .options import label
 from .references import nothing
-from .values import plain, same, show, without_secrets
+from .values import HIDDEN, edits, plain, same, show, without_secrets
 
 __all__ = ["SELF", "Fail", "Field", "Ref", "Resource", "Unknown", "apply"]
 
@@ -28,6 +28,7 @@ class Plan:
     changed: list[str] = field(default_factory=list)
     frozen: list[str] = field(default_factory=list)  # changed, and only a new one can have it
     stopping: list[str] = field(default_factory=list)  # changed, and it has to be stopped for that
+    ours: dict[str, str] = field(default_factory=dict)  # labels that one that is made anew has, too
     diff: dict[str, dict] = field(default_factory=lambda: difference({}, {}))
 
     @property
@@ -38,9 +39,9 @@ class Plan:
 def apply(resource: Resource, params: dict, session: Any, check: bool = False) -> dict[str, Any]:
     """Bring one resource to the state that params say: present, absent, or info, which only looks.
 
-    Returns changed, diff (before and after), exists, the resource itself under its noun, and in check mode the
-    references that do not exist yet. A session that keeps a record also gets `applied`, the values that hold now, and
-    `secret_versions`. Raises Fail.
+    Returns changed, diff (before and after), `change` (see `Run.change`), exists, the resource itself under its noun, and
+    in check mode the references that do not exist yet. A session that keeps a record also gets `applied`, the values that
+    hold now, and `secret_versions`. Raises Fail.
     """
     backend = resource.backend(session, resource, params)
     run = Run(backend, params, session, check)
@@ -93,15 +94,18 @@ class Run:
         elif self.renames:  # so that what refers to the new name finds it
             self.session.remember(self.backend)
         changed = plan.have is None or bool(plan.changed)
-        result = self.result(changed, plan.diff, plan.have is not None or not self.check)
+        result = self.result(changed, plan.diff, plan.have is not None or not self.check) | {
+            "change": self.change(plan)
+        }
         return result if self.check or self.session.applied_secrets is None else result | self.recorded(plan)
 
     def find(self) -> dict | None:
         """What is there now; None where it, or what it lives in, does not exist."""
-        keys = {n: plain(b, self.params[n] or "", self.resolve) for n, b in self.bound.items() if b.field.key}
-        self.backend.keys = keys
-        if any(isinstance(v, Unknown) for v in keys.values()):
-            return None
+        keys = self.backend.keys = {}  # filled in order: a repository is looked for in its registry
+        for n in [n for n, b in self.bound.items() if b.field.key]:
+            keys[n] = plain(self.bound[n], self.params[n] or "", self.resolve)
+            if isinstance(keys[n], Unknown):
+                return None
         have, old = self.backend.find(), self.params.get("renamed_from")
         if have is None and old:
             self.backend.keys = {**keys, "name": old}
@@ -164,6 +168,16 @@ class Run:
         )
         return plan
 
+    def change(self, plan: Plan) -> dict[str, list]:
+        """Field by field what differs, what makes it a new one, and what stops it. A field without a difference has a
+        secret that is sent again."""
+        found: list = []
+        for n in plan.changed if plan.have is not None else ():
+            bound, want, have = self.bound[n], plan.wanted.get(n), plan.have.get(n)
+            hidden = show(bound, want, self.name) if n in plan.wanted else HIDDEN
+            found += list(edits(bound, want, have, self.name, n)) or [(n, hidden, hidden)]
+        return {"fields": [list(edit) for edit in found], "replaces": plan.frozen, "stops": plan.stopping}
+
     def compare_versions(self, plan: Plan) -> None:
         """A secret whose current version is not the one that the record says was sent is sent again; so is one that no
         record tells of, because whoever was to write it may have been cut off."""
@@ -184,7 +198,7 @@ class Run:
         if bound is None or bound.kind != "map":
             return
         there = (plan.have or {}).get("labels") or {}
-        ours = {k: v for k, v in there.items() if k in OURS} | self.session.stage_labels
+        plan.ours = ours = {k: v for k, v in there.items() if k in OURS} | self.session.stage_labels
         wanted = plan.wanted.get("labels", there) | ours
         if "labels" in plan.wanted or wanted != there:
             plan.wanted["labels"] = wanted
@@ -224,7 +238,10 @@ class Run:
             plan.postponed = [
                 n for n in wanted if names_itself(self.bound[n], self.params.get(n), self.params.get("name"))
             ]
-            self.backend.create({**self.defaults(), **{n: v for n, v in wanted.items() if n not in plan.postponed}})
+            labels = {"labels": plan.ours} if plan.ours else {}
+            self.backend.create(
+                {**self.defaults(), **labels, **{n: v for n, v in wanted.items() if n not in plan.postponed}}
+            )
         elif plan.changed:
             self.backend.update(wanted, plan.changed, stop=bool(plan.stopping))
         self.session.remember(self.backend)

@@ -7,6 +7,7 @@ A stored key is a dictionary of entries. Beside those in use it may hold `next_â
 from __future__ import annotations
 
 import datetime
+import hashlib
 import secrets
 
 from . import keys
@@ -21,6 +22,14 @@ API_KEY_BYTES = 30  # 40 characters
 def api_key():
     """A random key that a client shows: {api_key}."""
     return {"api_key": secrets.token_urlsafe(API_KEY_BYTES)}
+
+
+def hashes(entries):
+    """What may be known of an API key: the SHA-256 of the one in use; with the old one of a grace time, its and its end."""
+    known = [(entries["api_key"], "")]
+    if entries.get(PREVIOUS + "api_key"):
+        known.append((entries[PREVIOUS + "api_key"], " " + entries[UNTIL]))
+    return [hashlib.sha256(key.encode()).hexdigest() + until for key, until in known]
 
 
 def plain(entries):

@@ -13,6 +13,7 @@ SERVICES = {
     "ai_dataset": "ai.dataset.v1.DatasetService",
     "ai_files_file": "ai.files.v1.FileService",
     "airflow_cluster": "airflow.v1.ClusterService",
+    "api_gateway": "serverless.apigateway.v1.ApiGatewayService",
     "apploadbalancer_backend_group": "apploadbalancer.v1.BackendGroupService",
     "apploadbalancer_http_router": "apploadbalancer.v1.HttpRouterService",
     "apploadbalancer_load_balancer": "apploadbalancer.v1.LoadBalancerService",
@@ -87,8 +88,7 @@ SERVICES = {
     "opensearch_cluster": "mdb.opensearch.v1.ClusterService",
     "postgresql_cluster": "mdb.postgresql.v1.ClusterService",
     "redis_cluster": "mdb.redis.v1.ClusterService",
-    "serverless_apigateway_api_gateway": "serverless.apigateway.v1.ApiGatewayService",
-    "serverless_containers_container": "serverless.containers.v1.ContainerService",
+    "serverless_container": "serverless.containers.v1.ContainerService",
     "serverless_eventrouter_bus": "serverless.eventrouter.v1.BusService",
     "serverless_eventrouter_connector": "serverless.eventrouter.v1.ConnectorService",
     "serverless_eventrouter_rule": "serverless.eventrouter.v1.RuleService",
@@ -127,4 +127,14 @@ HOMES = {
     "clouddesktop.v1.api.DesktopService": "yandex.cloud.clouddesktop.v1.desktop_service_pb2",
     "dns.v1.DnsInboundEndpointService": "yandex.cloud.dns.v1.dns_endpoint_service_pb2",
     "serverless.apigateway.v1.ApiGatewayService": "yandex.cloud.serverless.apigateway.v1.apigateway_service_pb2",
+}
+# service -> the number of the folder in its request, where that is not 1
+FOLDER_AT = {
+    "clouddesktop.v1.api.DesktopService": 2,
+    "datatransfer.v1.TransferService": 2,
+    "iam.v1.OAuthClientService": 3,
+    "iot.devices.v1.DeviceService": 2,
+    "monitoring.v3.DashboardService": 2,
+    "serverless.eventrouter.v1.ConnectorService": 2,
+    "serverless.eventrouter.v1.RuleService": 2,
 }

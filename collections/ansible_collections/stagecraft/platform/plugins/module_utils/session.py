@@ -8,7 +8,9 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 from typing import Any
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is imported: it would write to standard error by itself
@@ -17,7 +19,7 @@ import grpc
 from google.rpc.status_pb2 import Status
 from yandex.cloud.quota.quota_pb2 import QuotaFailure
 
-from . import auth
+from . import auth, services
 from .connection import OPTIONS
 from .declaration import Fail, Resource
 from .descriptors import home, methods, new
@@ -48,6 +50,11 @@ def details_of(error: Any) -> Any:
     return Status.FromString(dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b""))
 
 
+def listed(page: Any) -> Any:
+    """The messages of one page of a list."""
+    return next(getattr(page, field.name) for field in page.DESCRIPTOR.fields if field.is_repeated)
+
+
 def pauses(seconds: float, pause: float = 0.1, longest: float = 5) -> Iterator[None]:
     """Go round a loop for so many seconds, sleeping a little longer each time."""
     end = time.monotonic() + seconds
@@ -55,6 +62,18 @@ def pauses(seconds: float, pause: float = 0.1, longest: float = 5) -> Iterator[N
         yield
         time.sleep(min(pause * random.uniform(0.8, 1.2), max(end - time.monotonic(), 0)))  # noqa: S311 (no secret)
         pause = min(pause * 1.5, longest)
+
+
+class Untyped(ModuleType):
+    """Stands in for the SDK's module of a service, by whose name the SDK knows where that is, and calls one method of it
+    with bytes."""
+
+    def __init__(self, name: str, method: str) -> None:
+        super().__init__(name)
+        self.method = method
+
+    def __call__(self, channel: grpc.Channel) -> Any:
+        return channel.unary_unary(self.method)
 
 
 class Session:
@@ -65,7 +84,7 @@ class Session:
         self.credentials = auth.credentials(options)
         self.endpoint = auth.option(options, "endpoint") or auth.DEFAULT_ENDPOINT
         certificates = auth.root_certificates(options)
-        self.sdk = sdk(self.endpoint, certificates, self.credentials.arguments)
+        self.sdk, self._token = sdk(self.endpoint, certificates, self.credentials.arguments)
         self.folder = auth.option(options, "folder")
         self.timeout = float(options.get("operation_timeout") or OPTIONS["operation_timeout"]["default"])
         self.patience = float(options.get("retry_time") or OPTIONS["retry_time"]["default"])
@@ -89,16 +108,43 @@ class Session:
         return cls(options or {})
 
     # ---- calls ----
+    def token(self) -> str:
+        """An IAM token of the session's credentials, for what is not called by the SDK. Raises Fail where there is none."""
+        try:
+            return self._token()
+        except grpc.RpcError as refused:
+            raise self.failure("iam.v1.IamTokenService.Create", refused.code().name, refused.details() or "") from None
+        except OSError as error:  # of the metadata service
+            raise Fail(f"{self.credentials.source} gives no token: {error}") from None
+
     def stub(self, service: str) -> Any:
         """The SDK's client of a service; the first one asks the API where its services are."""
         with self._lock:
             if service not in self._stubs:
                 module = importlib.import_module(home(service) + "_grpc")
-                try:
-                    self._stubs[service] = self.sdk.client(getattr(module, service.rpartition(".")[2] + "Stub"))
-                except (KeyError, RuntimeError):
-                    raise NoService(f"the API at {self.endpoint} has no {service}; is the endpoint right?") from None
+                self._stubs[service] = self.client(service, getattr(module, service.rpartition(".")[2] + "Stub"))
             return self._stubs[service]
+
+    def client(self, service: str, made_of: Any) -> Any:
+        """What `made_of` makes of the service's channel. Raises NoService."""
+        try:
+            return self.sdk.client(made_of)
+        except (KeyError, RuntimeError):
+            raise NoService(f"the API at {self.endpoint} has no {service}; is the endpoint right?") from None
+
+    def lists_nothing(self, service: str) -> bool:
+        """Whether a service says that there is nothing in the folder. The SDK's types of it are not loaded for that, which
+        takes longer than the call. Raises NoService, and ApiFail where the cloud has no such method."""
+        field, folder = services.FOLDER_AT.get(service, 1), self.need_folder().encode()
+        request = bytes([field << 3 | 2, len(folder)]) + folder  # how protobuf writes a text
+        with self._lock:
+            call = self.client(service, Untyped(home(service) + "_grpc", f"/yandex.cloud.{service}/List"))
+        try:
+            return not call(request, timeout=ONE_CALL)
+        except grpc.RpcError as refused:
+            if refused.code() is grpc.StatusCode.UNIMPLEMENTED:
+                raise self.failure(f"{service}.List", refused.code().name, refused.details() or "") from None
+            return False  # whoever asks with types sees why
 
     def once(self, service: str, method: str, request: Any) -> Any:
         """One call and its answer, retried with one idempotency key; None where a Get finds nothing."""
@@ -134,7 +180,7 @@ class Session:
             self._next_notice = now + BETWEEN_NOTICES
         self.notice(f"retrying {what}, attempt {attempt}, for up to {max(started + limit - now, 0):.0f} s")
 
-    def failure(self, call: str, code: str, details: str, quotas: list[Any]) -> ApiFail:
+    def failure(self, call: str, code: str, details: str, quotas: Sequence[Any] = ()) -> ApiFail:
         """An error of the API, with what to do about it."""
         facts = {"credentials": self.credentials.source, "endpoint": self.endpoint, "patience": f"{self.patience:.0f}"}
         return ApiFail(call, code, details, quotas, **facts)
@@ -160,14 +206,16 @@ class Session:
         return answer
 
     def pages(self, service: str, method: str = "List", **values: Any) -> Iterator[Any]:
-        """Every message that a List method answers with, over all pages."""
+        """Every message that a List method answers with, over all pages; the next is on its way while one is looked at."""
         request = new(methods(service)[method].input_type, **values)
-        while True:
-            page = self.call(service, method, request)
-            yield from next(getattr(page, f.name) for f in page.DESCRIPTOR.fields if f.is_repeated)
-            if not getattr(page, "next_page_token", ""):
-                return
-            request.page_token = page.next_page_token
+        page = self.call(service, method, request)
+        with ThreadPoolExecutor(1) as ahead:
+            while token := getattr(page, "next_page_token", ""):
+                request.page_token = token
+                coming = ahead.submit(self.call, service, method, request)
+                yield from listed(page)
+                page = coming.result()
+        yield from listed(page)
 
     # ---- what names mean ----
     def bound(self, resource: Resource) -> dict[str, Any]:
@@ -218,8 +266,13 @@ class Session:
 
     def secret_version(self, secret_id: str) -> str:
         """The id of a Lockbox secret's current version; empty where it has none yet."""
+        version = self.current_version(secret_id)
+        return version.id if version is not None else ""
+
+    def current_version(self, secret_id: str) -> Any:
+        """What may be known of a Lockbox secret's current version without reading it; None where there is no secret."""
         secret = self.call(SECRETS, "Get", new(methods(SECRETS)["Get"].input_type, secret_id=secret_id))
-        return secret.current_version.id if secret is not None else ""
+        return secret.current_version if secret is not None else None
 
     def payload(self, secret_id: str) -> dict[str, str]:
         """All text entries of a Lockbox secret's current version; none where it has no version yet."""
@@ -233,9 +286,10 @@ class Session:
             return {}
         return {e.key: e.text_value for e in answer.entries} if answer else {}
 
-    def add_to_secret(self, secret_id: str, entries: dict[str, str | None]) -> None:
-        """Add a version in which these entries are set, those without a text removed, and the others as they were."""
-        request = new(methods(SECRETS)["AddVersion"].input_type, secret_id=secret_id)
+    def add_to_secret(self, secret_id: str, entries: dict[str, str | None], note: str = "") -> None:
+        """Add a version in which these entries are set, those without a text removed, and the others as they were. What
+        the `note` says of it can be read without reading the secret."""
+        request = new(methods(SECRETS)["AddVersion"].input_type, secret_id=secret_id, description=note)
         for key, text in entries.items():
             request.payload_entries.add(key=key, **({} if text is None else {"text_value": text}))
         self.call(SECRETS, "AddVersion", request)

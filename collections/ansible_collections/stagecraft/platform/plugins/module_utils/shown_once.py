@@ -7,6 +7,8 @@ import time
 from typing import Any
 
 from .declaration import Fail, Unknown
+from .session import SECRETS
+from .survey import PAGE
 from .yandex import Yandex
 
 RENEWED_AT = 1 / 3  # of its life: what is left when the next key is made
@@ -14,6 +16,8 @@ RENEWED_AT = 1 / 3  # of its life: what is left when the next key is made
 
 class ShownOnce(Yandex):
     """A key is known by its description. A run cut off between the key and its secret is mended by the next."""
+
+    saved_to: Any = None
 
     def find_by_name(self) -> Any:
         rows = self.session.pages(self.service, service_account_id=self.keys["service_account"])
@@ -30,19 +34,40 @@ class ShownOnce(Yandex):
     def examine(self, wanted: dict, have: dict) -> None:
         """Only now it is known in which secret to look."""
         place = wanted.get("save_to")
-        if (
-            place
-            and not isinstance(place["secret"], Unknown)
-            and self.session.payload(place["secret"]).get("key_id") == self.key_id()
-        ):
+        if place and not isinstance(place["secret"], Unknown) and self.is_kept_in(place["secret"]):
             self.saved_to = have["save_to"] = place
+
+    # ---- for an export ----
+    def everything(self) -> list[Any]:
+        return list(self.session.pages(self.service, service_account_id=self.keys["service_account"]))
+
+    def closer(self, have: dict) -> dict[str, Any]:
+        """Where its secret half is, as far as that can be told without reading a secret."""
+        secrets = self.session.pages(SECRETS, folder_id=self.session.need_folder(), page_size=PAGE)
+        kept = next((s.id for s in secrets if s.current_version.description == self.note()), None)
+        self.saved_to = {"secret": kept} if kept else None
+        return have | {"save_to": self.saved_to}
+
+    def to_provide(self) -> list[str]:
+        return [] if self.saved_to else ["save_to"]
+
+    # ---- where its secret half is ----
+    def is_kept_in(self, secret: str) -> bool:
+        """Whether a secret holds this key. Its version's note says so; one with another note is read."""
+        version = self.session.current_version(secret)
+        noted = version is not None and version.description == self.note()
+        return noted or self.session.payload(secret).get("key_id") == self.key_id()
+
+    def note(self) -> str:
+        """What the secret's version says of itself."""
+        return f"key_id {self.key_id()}"
 
     def create(self, wanted: dict) -> None:
         place = wanted["save_to"]
         answer = self.call("Create", self.fill(self.request("Create"), wanted))
         self.raw = getattr(answer, self.resource.noun)
         self.id = self.raw.id
-        self.session.add_to_secret(place["secret"], {"key_id": self.key_id(), **self.entries(answer)})
+        self.session.add_to_secret(place["secret"], {"key_id": self.key_id(), **self.entries(answer)}, self.note())
         self.appear()
         self.saved_to = place
 
@@ -80,6 +105,13 @@ class ApiKeys(ShownOnce):
 
     def find_by_name(self) -> Any:
         return next(iter(self.rows()), None)
+
+    def everything(self) -> list[Any]:
+        return sorted(super().everything(), key=lambda row: -row.created_at.ToNanoseconds())
+
+    def closer(self, have: dict) -> dict[str, Any]:
+        ends, begins = self.raw.expires_at.seconds, self.raw.created_at.seconds
+        return super().closer(have) | {"valid_for": ends - begins if ends else None}
 
     def examine(self, wanted: dict, have: dict) -> None:
         """While enough of its life is left it is as declared."""

@@ -10,7 +10,7 @@ from concurrent import futures
 from dataclasses import dataclass, field
 from typing import Any
 
-from .declaration import SELF, Fail, Resource, references
+from .declaration import SELF, Fail, Resource, fault, references
 from .references import Item, called, identity, referred, refuse_unknown
 from .resource import apply
 
@@ -84,6 +84,8 @@ def work(resource: Resource, job: Job, session: Any, check: bool) -> dict[str, A
             result = apply(resource, job.params, session, check)
     except Fail as error:
         result = {"changed": False, "error": str(error)}
+    except Exception as error:  # of this project: what the others came to is not lost by it
+        result = {"changed": False, "error": f"{fault(error)}. Please report it; run the same again to go on"}
     return {**result, "seconds": round(time.monotonic() - started, 2)}
 
 
@@ -97,6 +99,8 @@ def merge(first: dict | None, second: dict) -> dict:
         "changed": first["changed"] or second["changed"],
         "seconds": first["seconds"] + second["seconds"],
     }
+    if "change" in first and "change" in second:
+        both["change"] = {name: first["change"][name] + second["change"][name] for name in first["change"]}
     deleted = second.get("diff", {}).get("after") == {"state": "absent"}
     if "diff" in first and "diff" in second and not deleted:
         both["diff"] = {
@@ -124,8 +128,25 @@ def arrange(items: list[Item], session: Any, check: bool) -> list[Job]:
             jobs[then].before.add(first)
             if f.late:
                 jobs[then].late[first] = option
+    let_act(items, jobs, session)
     cut_circles(items, jobs, session, check)
     return jobs
+
+
+def let_act(items: list[Item], jobs: list[Job], session: Any) -> None:
+    """What starts as an account comes after what gives that account its roles: no reference of either says so."""
+    acting: dict[int, set[tuple]] = {}
+    giving: dict[tuple, set[int]] = {}
+    for i, (resource, params) in enumerate(items):
+        for f, name, _ in references(session.bound(resource), params) if params["state"] == "present" else ():
+            who = referred(f.target, name, params, session) if f.acts or f.gives else ()
+            if f.acts:
+                acting.setdefault(i, set()).add(who)
+            elif f.gives:
+                giving.setdefault(who, set()).add(i)
+    for i, accounts in acting.items():
+        for who in accounts:  # of two that act and give each other roles neither waits
+            jobs[i].before |= giving.get(who, set()) - acting.keys()
 
 
 def cut_circles(items: list[Item], jobs: list[Job], session: Any, check: bool) -> None:

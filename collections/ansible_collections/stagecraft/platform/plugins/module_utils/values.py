@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import yaml
+
 from .declaration import Bound, Fail, Field
+from .keys import fault
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 SHOWN = 50  # names in one message
+LONGEST = 60  # characters of a value in one message
 HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 Resolve = Callable[[Field, str], Any]
 
@@ -38,6 +44,59 @@ def seconds(name: str, value: Any) -> int:
     return int(found[1]) * SECONDS[found[2] or "s"]
 
 
+def is_network(value: Any) -> bool:
+    try:
+        return "/" in str(value) and bool(ipaddress.ip_network(str(value), strict=False))
+    except ValueError:
+        return False
+
+
+def is_port(value: Any) -> bool:
+    return str(value).isdigit() and int(value) < 1 << 16
+
+
+def expected(fits: Callable[[Any], bool], what: str) -> Callable[[Any], str]:
+    return lambda value: "" if fits(value) else f"is not {what}"
+
+
+# What is wrong with a value of a form; nothing where it is right.
+FORMS = {
+    "network": expected(is_network, "a network such as 10.10.1.0/24"),
+    "port": expected(is_port, "a port, from 0 to 65535"),
+    "certificate": fault,
+}
+
+
+def shortened(value: Any) -> str:
+    """A value as a message quotes it."""
+    return repr(value) if len(str(value)) <= LONGEST else f"{str(value)[:LONGEST]!r}…"
+
+
+def misformed(bounds: dict[str, Bound], values: dict, where: str = "") -> list[str]:
+    """A message for each value, at any depth, that no API would take for what it should be."""
+    wrong = []
+    for name, bound in bounds.items():
+        value = values.get(name)
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, dict) and bound.children:
+                wrong += misformed(bound.children, one, f"{where}{name}.")
+            elif one is not None and bound.field.form:
+                fault_of = FORMS[bound.field.form]
+                wrong += [f"{where}{name}: {shortened(one)} {found}"] if (found := fault_of(one)) else []
+    return wrong
+
+
+def document(name: str, value: Any) -> dict[str, Any]:
+    """A document that is given as text or as a mapping, with keys as JSON has them. Raises Fail where it is none."""
+    try:
+        found = yaml.safe_load(value) if isinstance(value, str) else value
+    except yaml.YAMLError as error:
+        raise Fail(f"{name}: this is neither YAML nor JSON: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict):
+        raise Fail(f"{name}: a document is a mapping, or text that reads as one")
+    return json.loads(json.dumps(found, default=str))
+
+
 def plain(bound: Bound, value: Any, resolve: Resolve) -> Any:
     """The user's value in the API's units and spelling, references replaced by ids."""
     f = bound.field
@@ -52,6 +111,8 @@ def plain(bound: Bound, value: Any, resolve: Resolve) -> Any:
         return str(value).upper()
     if f.unit == "duration":
         return seconds(f.name, value)
+    if bound.kind == "document":
+        return document(f.name, value)
     if bound.kind == "enum":
         return bound.choices.get(spelled(bound.choices, value), value)
     if bound.kind == "map":
@@ -130,3 +191,61 @@ def show(bound: Bound, value: Any, name: Callable[[Field, Any], Any] = lambda f,
     if bound.children and value:
         return {n: show(bound.children[n], v, name) for n, v in value.items() if n in bound.children}
     return value
+
+
+# ---- field by field ----
+Name = Callable[[Field, Any], Any]
+Edit = tuple[str, Any, Any]  # where, what is there, what is wanted; None is nothing
+
+
+def edits(bound: Bound, want: Any, have: Any, name: Name, path: str = "", item: bool = False) -> Iterator[Edit]:
+    """What differs between two plain values, as deep as it can be told, in the words of `show`."""
+    if same(bound, want, have, item):
+        return
+    if bound.listy and not bound.field.ordered:
+        yield from list_edits(bound.one(), want or [], have or [], name, path)
+    elif bound.children and not bound.listy and want and have:
+        names = [n for n, b in bound.children.items() if n in want or (item and not b.field.computed)]
+        for n in names:
+            yield from edits(bound.children[n], want.get(n), have.get(n), name, f"{path}.{n}", item)
+    elif bound.kind == "map":
+        want, have = want or {}, have or {}
+        for key in sorted({*want, *have}):
+            if want.get(key) != have.get(key):
+                yield f"{path}.{key}", have.get(key), want.get(key)
+    else:
+        yield path, declared(bound, have, name), declared(bound, want, name)
+
+
+def list_edits(one: Bound, want: list, have: list, name: Name, path: str) -> Iterator[Edit]:
+    """What is new in a set, what goes, and what of an item differs, where another one is most like it."""
+    gone, new = list(have), []
+    for n, w in enumerate(want, 1):
+        match = next((h for h in gone if same(one, w, h, True)), None)
+        if match is None:
+            new.append((n, w))
+        else:
+            gone.remove(match)
+    for n, w in new:
+        old = max(gone, key=lambda h: likeness(one, w, h), default=None)
+        if old is not None and likeness(one, w, old):
+            gone.remove(old)
+            yield from edits(one, w, old, name, f"{path}[{n}]", True)
+        else:
+            yield f"{path}[{n}]", None, declared(one, w, name)
+    yield from ((f"{path}[]", declared(one, h, name), None) for h in gone)
+
+
+def likeness(one: Bound, want: Any, have: Any) -> int:
+    """How many of the fields that an item of a list says are the same in another."""
+    return sum(n in want and same(b, want[n], have.get(n), True) for n, b in one.children.items())
+
+
+def declared(bound: Bound, value: Any, name: Name) -> Any:
+    """A value as `show` has it, without what nobody declares: what the cloud chose, and what is empty."""
+    shown = show(bound, value, name)
+    for child in bound.children.values() if isinstance(shown, dict) else ():
+        n = child.field.name
+        if child.field.computed or shown.get(n) in ("", [], {}, None):
+            shown.pop(n, None)
+    return shown

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from . import declaration
@@ -12,6 +12,7 @@ from .declaration import SELF, Bound, Fail, Field, Ref
 from .descriptors import methods, new
 from .protobuf import alternatives, bind, chain, dig, get, put, tidy
 from .session import Session, pauses
+from .survey import Surveyed
 from .values import same
 
 __all__ = ["FOLDER", "SECRET", "SELF", "Fail", "Field", "Ref", "Resource", "Session", "Yandex"]
@@ -24,11 +25,9 @@ BOUNDS: dict[tuple, dict[str, Bound]] = {}  # what `bind` found, by resource and
 FOLDER = Field("folder", "ID of the folder.", path="folder_id", key=True, env="YC_FOLDER_ID")
 
 
-class Yandex:
+class Yandex(Surveyed):
     """One resource in the cloud. `keys` is its identity, `id` and `raw` what was found, `bound` its fields.
-
-    Without a session it is good for its fields only.
-    """
+    Without a session it is good for its fields only."""
 
     def __init__(self, session: Session | None, resource: declaration.Resource, params: dict) -> None:
         self.session, self.resource = session, resource
@@ -113,15 +112,6 @@ class Yandex:
         known = {"filter": f'name="{name}"'} if "filter" in self.methods["List"].input_type.fields_by_name else {}
         return next((r for r in self.rows_of_kind(**known) if r.name == name), None)
 
-    def rows_of_kind(self, **more: Any) -> Iterator[Any]:
-        """What List answers where the keys say."""
-        request = self.request("List", **more)
-        return self.session.pages(self.service, **{f.name: getattr(request, f.name) for f, _ in request.ListFields()})
-
-    def names(self) -> list[str]:
-        """The names of all of its kind, where the keys say."""
-        return [row.name for row in self.rows_of_kind()]
-
     def find_by_id(self, ident: str) -> dict | None:
         """As `find`, of what is named by its id."""
         if not (ID.fullmatch(ident) and self.resource.id_field in self.methods["Get"].input_type.fields_by_name):
@@ -177,8 +167,7 @@ class Yandex:
         self.id = ident
         if self.resource.id_field not in self.methods["Get"].input_type.fields_by_name:
             return ""
-        found = self.call("Get", self.request("Get"))
-        return found.name if found is not None else ""
+        return getattr(self.call("Get", self.request("Get")), "name", "")
 
     def status(self) -> str:
         f = self.raw.DESCRIPTOR.fields_by_name.get("status")
@@ -192,6 +181,10 @@ class Yandex:
 
     def running(self) -> bool:
         return "Stop" in self.methods and self.status() == "RUNNING"
+
+    def wrong(self, params: dict) -> list[str]:
+        """What the service never takes, seen in the options alone; nothing is asked for it."""
+        return []
 
     def examine(self, wanted: dict, have: dict) -> None:
         """A closer look, once it is known what is wanted; adds to `have`."""
@@ -217,14 +210,14 @@ class Yandex:
         """The call that makes it, and the finished operation."""
         return self.call("Create", self.fill(self.request("Create"), wanted))
 
-    def appear(self) -> None:
-        """Wait until what was just made is shown: Get and List may know nothing of it for a moment."""
+    def appear(self, done: str = "made") -> None:
+        """Wait until what was just made or changed is shown: Get and List may know nothing of it for a moment."""
         ident = self.id
         for _ in pauses(self.session.patience):
             self.id = ident
             if self.look() is not None:
                 return
-        raise Fail(f"it was made, but is not shown after {self.session.patience:.0f} s; run the same again to go on")
+        raise Fail(f"it was {done}, but is not shown after {self.session.patience:.0f} s; run the same again to go on")
 
     def appears(self) -> bool:
         """Whether it is there after all, as when a run that was cut off made it a moment ago."""
@@ -243,7 +236,7 @@ class Yandex:
         finally:  # a refused update must not leave it stopped
             if stop:
                 self.call("Start", self.request("Start"))
-        self.look()
+        self.appear("changed")
 
     def delete(self) -> None:
         self.call("Delete", self.request("Delete"))
@@ -258,6 +251,7 @@ class Yandex:
         return {}
 
 
+@functools.cache
 def needed_by_paths(resource: declaration.Resource) -> list[str]:
     """The options that stand in braces in the path of another one."""
     return [n for f in resource.fields for n in re.findall(r"{(\w+)}", f.path)]

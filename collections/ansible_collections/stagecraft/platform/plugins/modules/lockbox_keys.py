@@ -59,12 +59,19 @@ EXAMPLES = r"""
 
 RETURN = r"""
 public:
-  description: The public key or the certificate of each key, by its name.
+  description:
+    - The public key or the certificate of each key, by its name.
+    - Of an API key a list of hashes, the SHA-256 of the one in use first; then that of the old one, with its end.
   type: dict
   returned: success
 trusted:
   description: The public keys or certificates that others have to trust, by name; more than one while it is rotated.
   type: dict
+  returned: success
+results:
+  description: The secrets that get a new version, as M(stagecraft.platform.yc_stack) returns them, with C(why).
+  type: list
+  elements: dict
   returned: success
 rotating:
   description: The names of the keys whose rotation has begun and wants another step.

@@ -1,13 +1,13 @@
 #!/usr/bin/python
 # Copyright: Stagecraft contributors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Have several systemd units started and enabled, with one question where they are."""
+"""Have several systemd units started and enabled, and others neither, with one question where they are."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: systemd_units
-short_description: Several systemd units started now and at every boot
+short_description: Systemd units started now and at every boot, and others neither
 version_added: "0.1.0"
 author: [Stagecraft contributors (@stagecraft)]
 description:
@@ -21,8 +21,13 @@ options:
     type: list
     elements: str
     required: true
+  stopped:
+    description: Units that must neither run nor start at boot, such as the one of a package whose program another unit runs.
+    type: list
+    elements: str
+    default: []
 attributes:
-  check_mode: {description: Says which would be started and enabled., support: full}
+  check_mode: {description: Says which would be started or stopped., support: full}
   diff_mode: {description: The state of each unit before and after., support: full}
 """
 
@@ -40,6 +45,11 @@ started:
   elements: str
 enabled:
   description: Units that were enabled.
+  returned: always
+  type: list
+  elements: str
+ended:
+  description: Units of RV(ignore:stopped) that ran or were enabled.
   returned: always
   type: list
   elements: str
@@ -87,30 +97,47 @@ def was_skipped(unit: dict[str, str]) -> bool:
     return unit["ConditionResult"] == "no" and unit["ConditionTimestampMonotonic"] != "0"
 
 
+def due(there: dict[str, dict[str, str]], names: list[str], stopped: list[str]) -> dict[str, list[str]]:
+    """The units that are not as they should be, by what systemctl is to do, in that order. Raises Failed."""
+    if unknown := [name for name in names if there[name]["LoadState"] != "loaded"]:
+        states = ", ".join(f"{name} ({there[name]['LoadState']})" for name in unknown)
+        raise Failed(f"systemd cannot start {states}: install its package first, or look at `systemctl status`")
+    return {
+        "stop": [n for n in stopped if there[n]["ActiveState"] in RUNS],
+        "disable": [n for n in stopped if there[n]["UnitFileState"] in ("enabled", "enabled-runtime")],
+        "enable": [n for n in names if there[n]["UnitFileState"] not in AT_BOOT],
+        "start": [n for n in names if there[n]["ActiveState"] not in RUNS and not was_skipped(there[n])],
+    }
+
+
 def main() -> None:
     """Ask, and do what is left to do."""
-    arguments = {"names": {"type": "list", "elements": "str", "required": True}}
+    arguments = {
+        "names": {"type": "list", "elements": "str", "required": True},
+        "stopped": {"type": "list", "elements": "str", "default": []},
+    }
     module = AnsibleModule(arguments, supports_check_mode=True)
-    names = module.params["names"]
+    names, stopped = module.params["names"], module.params["stopped"]
     try:
-        there = ask(module, names) if names else {}
+        there = ask(module, [*names, *stopped]) if names or stopped else {}
         if any(unit["NeedDaemonReload"] == "yes" for unit in there.values()):
             systemctl(module, "daemon-reload", [])
-            there = ask(module, names)
-        if unknown := [name for name, unit in there.items() if unit["LoadState"] != "loaded"]:
-            states = ", ".join(f"{name} ({there[name]['LoadState']})" for name in unknown)
-            raise Failed(f"systemd cannot start {states}: install its package first, or look at `systemctl status`")
-        start = [n for n, unit in there.items() if unit["ActiveState"] not in RUNS and not was_skipped(unit)]
-        enable = [n for n, unit in there.items() if unit["UnitFileState"] not in AT_BOOT]
-        for verb, which in (("enable", enable), ("start", start)):
+            there = ask(module, [*names, *stopped])
+        todo = due(there, names, stopped)
+        for verb, which in todo.items():
             if which:
                 systemctl(module, verb, which)
     except Failed as error:
         module.fail_json(msg=str(error))
-    before = {n: {"started": n not in start, "enabled": n not in enable} for n in names}
-    after = {n: {"started": True, "enabled": True} for n in names}
+    before = {n: {"started": n not in todo["start"], "enabled": n not in todo["enable"]} for n in names}
+    before |= {n: {"started": n in todo["stop"], "enabled": n in todo["disable"]} for n in stopped}
+    after = {n: {"started": n in names, "enabled": n in names} for n in before}
     module.exit_json(
-        changed=bool(start or enable), started=start, enabled=enable, diff={"before": before, "after": after}
+        changed=any(todo.values()),
+        started=todo["start"],
+        enabled=todo["enable"],
+        ended=[n for n in stopped if n in todo["stop"] + todo["disable"]],
+        diff={"before": before, "after": after},
     )
 
 

@@ -52,6 +52,16 @@ options:
       - Cluster whose host name for writing is the data.
     type: list
     elements: str
+  certificate:
+    description:
+      - 'Certificate whose challenge by DNS the data answers: the record proves that the name is yours.'
+    type: list
+    elements: str
+  api_gateway:
+    description:
+      - API gateway whose own name, which the cloud gave it, is the data.
+    type: list
+    elements: str
   state:
     description:
       - Whether it should exist; V(info) only looks.

@@ -55,6 +55,29 @@ options:
       - How often a new version is made; never when not set.
       - A duration such as C(30s), C(5m) or C(2h).
     type: str
+  access:
+    description:
+      - All roles that accounts and everybody have on it itself; what its folder gives holds beside them. What people
+        and groups have is left alone.
+    type: list
+    elements: dict
+    suboptions:
+      role:
+        description:
+          - The role, such as C(container-registry.images.puller).
+        type: str
+        required: true
+      service_account:
+        description:
+          - Name of the service account that has it.
+        type: str
+      everybody:
+        description:
+          - For everybody, or for everybody who is logged in.
+        type: str
+        choices:
+          - all_authenticated_users
+          - all_users
   state:
     description:
       - Whether it should exist; V(info) only looks.
@@ -87,6 +110,9 @@ EXAMPLES = r"""
     name: data
     rotation_period: 365d
     deletion_protection: true
+    access:
+      - role: kms.keys.encrypterDecrypter
+        service_account: api
 """
 
 RETURN = r"""

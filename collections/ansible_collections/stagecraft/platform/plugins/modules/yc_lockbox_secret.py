@@ -55,6 +55,11 @@ options:
           - Use the field to set a text value.
         type: str
         required: true
+  version_description:
+    description:
+      - What the version with the O(entries) says of itself, to whoever may see the secret and not read it.
+      - Used at creation only.
+    type: str
   generate:
     description:
       - The cloud makes the value itself, once, and nobody else has seen it; anew with O(update_secrets).
@@ -96,6 +101,29 @@ options:
           - A string of punctuation characters to exclude from the default (at most 31, it's not allowed to exclude
             all the 32).
         type: str
+  access:
+    description:
+      - All roles that accounts and everybody have on it itself; what its folder gives holds beside them. What people
+        and groups have is left alone.
+    type: list
+    elements: dict
+    suboptions:
+      role:
+        description:
+          - The role, such as C(container-registry.images.puller).
+        type: str
+        required: true
+      service_account:
+        description:
+          - Name of the service account that has it.
+        type: str
+      everybody:
+        description:
+          - For everybody, or for everybody who is logged in.
+        type: str
+        choices:
+          - all_authenticated_users
+          - all_users
   state:
     description:
       - Whether it should exist; V(info) only looks.
@@ -135,6 +163,9 @@ EXAMPLES = r"""
       key: password
       length: 32
       punctuation: false
+    access:
+      - role: lockbox.payloadViewer
+        service_account: api
 """
 
 RETURN = r"""

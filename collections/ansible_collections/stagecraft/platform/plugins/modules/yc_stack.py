@@ -28,9 +28,12 @@ options:
     type: raw
     required: true
   state:
-    description: For declarations that do not say; C(info) only looks.
+    description:
+      - For declarations that do not say; C(info) only looks.
+      - C(declared) only checks the declarations, their references, and that the folder is no other stage's, for a playbook
+        that has something to do before the resources. Nothing is changed, and nothing is returned.
     type: str
-    choices: [present, absent, info]
+    choices: [present, absent, info, declared]
     default: present
   workers:
     description: How many resources at once.
@@ -89,6 +92,8 @@ RETURN = r"""
 results:
   description:
     - For each declaration, in its order, what its module would return, with C(item), what it is called, and C(seconds).
+    - C(change) says of one that is there how it differs, C(fields) with where, old and new, which of its options only a new
+      one can have (C(replaces)), and for which it is stopped (C(stops)).
     - One that failed has C(error). Where one failed, the others are only named, and only those that changed.
   type: list
   elements: dict

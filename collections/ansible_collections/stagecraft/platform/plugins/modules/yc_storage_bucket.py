@@ -5,9 +5,9 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: yc_storage_bucket
-short_description: Manage a Object Storage bucket of Yandex Cloud
+short_description: Manage an Object Storage bucket of Yandex Cloud
 description:
-  - Creates, changes, deletes and looks at a Object Storage bucket.
+  - Creates, changes, deletes and looks at an Object Storage bucket.
   - What is not set is left alone; what is empty is cleared.
 author:
   - Stagecraft
@@ -170,6 +170,11 @@ options:
     description:
       - The bucket's policy, with C(Version) and C(Statement) as S3 has them.
     type: dict
+  force_policy:
+    description:
+      - Set a policy that keeps the account that applies it from changing it again.
+      - When not set at creation, V(False).
+    type: bool
   encryption:
     description:
       - The key that new objects are encrypted with.
@@ -190,6 +195,29 @@ options:
     description:
       - List of tags for the bucket.
     type: dict
+  access:
+    description:
+      - All roles that accounts and everybody have on it itself; what its folder gives holds beside them. What people
+        and groups have is left alone.
+    type: list
+    elements: dict
+    suboptions:
+      role:
+        description:
+          - The role, such as C(container-registry.images.puller).
+        type: str
+        required: true
+      service_account:
+        description:
+          - Name of the service account that has it.
+        type: str
+      everybody:
+        description:
+          - For everybody, or for everybody who is logged in.
+        type: str
+        choices:
+          - all_authenticated_users
+          - all_users
   state:
     description:
       - Whether it should exist; V(info) only looks.
@@ -213,7 +241,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: A Object Storage bucket
+- name: An Object Storage bucket
   stagecraft.platform.yc_storage_bucket:
     name: stage-models
     max_size: 50GB
@@ -223,6 +251,9 @@ EXAMPLES = r"""
         expire_versions_days: 30
     encryption:
       - kms_key: data
+    access:
+      - role: storage.viewer
+        service_account: api
 """
 
 RETURN = r"""

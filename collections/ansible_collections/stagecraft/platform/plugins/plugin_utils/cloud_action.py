@@ -19,11 +19,12 @@ display = Display()
 
 
 class CloudAction(ActionBase):
-    """A subclass has SPEC, the options it has besides the connection's, and `work`. One that CHANGES the cloud is stopped
-    when the run has lost its lease. `variables` are those of the task.
+    """A subclass has SPEC, the options it has besides the connection's, RELATIONS between them, and `work`. One that CHANGES
+    the cloud is stopped when the run has lost its lease. `variables` are those of the task.
     """
 
     SPEC: ClassVar[dict[str, dict[str, Any]]] = {}
+    RELATIONS: ClassVar[dict[str, Any]] = {}
     CHANGES = False
     _supports_check_mode = True
     _supports_diff = True
@@ -45,7 +46,7 @@ class CloudAction(ActionBase):
 
     def _checked(self) -> dict[str, Any]:
         """The task's options, checked and completed. No message repeats a value that is secret."""
-        validator = ArgumentSpecValidator(argument_spec() | self.SPEC)
+        validator = ArgumentSpecValidator(argument_spec() | self.SPEC, **self.RELATIONS)
         checked = validator.validate(dict(self._task.args))
         if checked.error_messages:
             raise AnsibleActionFail("; ".join(checked.error_messages))

@@ -11,14 +11,15 @@ import socket
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from .cloud_process import PACKAGE
 
-JOBS = ("stack", "instances", "host_keys", "folder_contents", "secret", "keys", "lease")
+JOBS = (
+    "stack", "export", "instances", "host_keys", "folder_contents", "secret", "keys", "lease", "record", "rollback",
+)  # fmt: skip
 LOOK = 0.5  # seconds between looks at whether the run is still there
 
 
@@ -52,9 +53,11 @@ class Answers:
         self._write({"error": message, "details": details or {}})
 
     def _write(self, message: dict[str, Any]) -> None:
-        shown = without(message, self._hidden) if self._hidden else message
+        text = json.dumps(message, default=str)
+        if any(json.dumps(value)[1:-1] in text for value in self._hidden):
+            text = json.dumps(without(message, self._hidden), default=str)
         with self._lock:
-            self._stream.write(json.dumps(shown, default=str) + "\n")
+            self._stream.write(text + "\n")
             self._stream.flush()
 
 
@@ -68,10 +71,10 @@ def without(message: dict[str, Any], hidden: set[str]) -> Any:
 def do(job: str, request: dict[str, Any], answers: Answers) -> None:
     """Run a job and write its answer or its error."""
     try:
+        from ..module_utils.declaration import Fail, fault
+
         if job not in JOBS:
             raise ValueError(f"no such job: {job}")
-        from ..module_utils.declaration import Fail
-
         try:
             answers.finish(importlib.import_module(f"{PACKAGE}.jobs.{job}").run(request, answers))
         except Fail as error:
@@ -79,9 +82,7 @@ def do(job: str, request: dict[str, Any], answers: Answers) -> None:
     except ImportError as error:
         answers.fail(f"{error}: install the Python package `yandexcloud` for {sys.executable}")
     except Exception as error:
-        at = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(at.filename).name}:{at.lineno}"
-        answers.fail(f"this is a fault of stagecraft.platform ({where}): {type(error).__name__}: {error}")
+        answers.fail(fault(error))
 
 
 def leave_with_run(run: int, leave: Callable[[int], None] = os._exit) -> None:

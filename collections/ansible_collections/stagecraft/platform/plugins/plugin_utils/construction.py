@@ -10,6 +10,7 @@ from ansible.plugins.inventory import Constructable
 
 from .expressions import Function, Undefined, compiled
 
+MANY = 1000  # hosts from which collections of what stays cost more than what may be left uncollected
 MAGIC = {"inventory_hostname", "inventory_hostname_short"}
 SIMPLE_KEYS = {"key", "prefix", "separator"}
 Host = tuple[str, dict[str, Any]]  # name, variables
@@ -34,7 +35,8 @@ class Construction(Constructable):
                 self._add_fast(hosts, compose, groups, keyed)
             finally:
                 gc.enable()
-            gc.freeze()  # hosts stay until the end: no later collection has to go over all of them again
+            if len(hosts) > MANY:
+                gc.freeze()  # they stay until the end: no later collection has to go over all of them again
         else:
             self._add_stock(hosts, compose, groups, keyed)
 

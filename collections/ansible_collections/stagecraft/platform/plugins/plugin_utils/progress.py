@@ -11,7 +11,7 @@ from ansible.utils.display import Display
 Hear = Callable[[dict[str, Any]], None]
 display = Display()
 
-WOULD = {"created": "to create", "deleted": "to delete", "updated": "to update"}
+WOULD = {"created": "to create", "deleted": "to delete", "replaced": "to replace", "updated": "to update"}
 
 
 def hearing(on_event: Hear | None = None) -> Hear:
@@ -27,7 +27,7 @@ def hearing(on_event: Hear | None = None) -> Hear:
 
 
 def verb(row: dict[str, Any]) -> str:
-    """What happened to a resource: created, updated, deleted, failed, or unchanged."""
+    """What happened to a resource: created, updated, replaced, deleted, failed, or unchanged."""
     if "error" in row:
         return "failed"
     if not row["changed"]:
@@ -35,6 +35,8 @@ def verb(row: dict[str, Any]) -> str:
     before, after = row["diff"]["before"], row["diff"]["after"]
     if after == {"state": "absent"}:
         return "deleted"
+    if row.get("change", {}).get("replaces"):
+        return "replaced"
     return "updated" if before else "created"
 
 
@@ -44,13 +46,13 @@ def line(row: dict[str, Any], check: bool) -> str:
     if what == "unchanged":
         return ""
     seconds = "" if check else f"  {row['seconds']:.1f}s"
-    changed = f" ({', '.join(row['diff']['after'])})" if what == "updated" else ""
+    changed = f" ({', '.join(row['diff']['after'])})" if what in ("updated", "replaced") else ""
     return f"  {WOULD.get(what, what) if check else what}  {row['item']}{changed}{seconds}"
 
 
 def summary(rows: list[dict[str, Any]], check: bool) -> str:
     """Counts of what happened, most of all of what did not have to."""
     counts = Counter(verb(row) for row in rows)
-    order = ("created", "updated", "deleted", "failed", "unchanged")
+    order = ("created", "updated", "replaced", "deleted", "failed", "unchanged")
     said = [f"{WOULD.get(what, what) if check else what} {counts[what]}" for what in order if counts[what]]
     return "  " + (", ".join(said) or "nothing is declared")

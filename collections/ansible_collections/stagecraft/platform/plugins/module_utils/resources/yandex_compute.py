@@ -7,7 +7,7 @@ from typing import Any
 
 from yandex.cloud.compute.v1.instance_pb2 import IPV4
 
-from ..protobuf import put
+from ..protobuf import put, tidy
 from ..values import same
 from ..yandex import Field, Ref, Resource, Yandex
 from .yandex_disks import DISK, IMAGE
@@ -21,6 +21,28 @@ class Instances(Yandex):
     def have(self) -> dict[str, Any]:
         return super().have() | {"power": "running" if self.status() == "RUNNING" else "stopped"}
 
+    # ---- for an export ----
+    def parts(self) -> list[str]:
+        return [self.raw.boot_disk.disk_id]
+
+    def boot_disk(self) -> Any:
+        disk = Yandex(self.session, DISK, {})
+        disk.id = self.raw.boot_disk.disk_id
+        return disk.call("Get", disk.request("Get"))
+
+    def closer(self, have: dict) -> dict[str, Any]:
+        """With what is said at creation only. That it runs is usual."""
+        image = self.boot_disk().source_image_id or None
+        name, _, domain = self.raw.fqdn.partition(".")
+        found = super().closer(have) | {"image": image, "hostname": None if domain.startswith("auto.") else name}
+        return found | ({"power": None} if found["power"] == "running" else {})
+
+    def beside(self) -> list[str]:
+        """What its boot disk is, and only a disk of its own could be declared as."""
+        disk = tidy(self.boot_disk())
+        return [f"boot_disk: {n}: {disk[n]}" for n in ("name", "description", "labels", "kms_key") if disk.get(n)]
+
+    # ---- change ----
     def create(self, wanted: dict) -> None:
         super().create(wanted)
         if wanted.get("power") == "stopped":
@@ -106,6 +128,15 @@ INSTANCE = Resource(
     "compute.v1.Instance",
     backend=Instances,
     view="FULL",
+    filled=(
+        "boot_disk.mode=read_write",
+        "network_interfaces.index",
+        "network_settings.type=standard",
+        "metadata_options.gce_http_endpoint=enabled",
+        "metadata_options.gce_http_token=enabled",
+        "metadata_options.aws_v1_http_endpoint=enabled",
+        "metadata_options.aws_v1_http_token=disabled",
+    ),
     fields=(
         Field("zone", path="zone_id", required=True),
         Field("platform", path="platform_id", default="standard-v3", stops=True),

@@ -18,6 +18,11 @@ class Family(Yandex):
         self.id = self.raw.id if self.raw else ""
         return {} if self.raw else None
 
+    def name_of(self, ident: str) -> str:
+        self.id = ident
+        image = self.call("Get", self.request("Get"))
+        return image.family if image is not None and image.folder_id == PUBLIC_IMAGES else ""
+
     def names(self) -> list[str]:
         return sorted({row.family for row in self.rows_of_kind(folder_id=PUBLIC_IMAGES) if row.family})
 
@@ -28,12 +33,18 @@ class Disks(Yandex):
     def frozen(self, name: str, want: Any, have: Any) -> bool:
         return want < have if name == "size" else super().frozen(name, want, have)
 
+    def closer(self, have: dict) -> dict[str, Any]:
+        return super().closer(have) | {"image": self.raw.source_image_id, "snapshot": self.raw.source_snapshot_id}
+
 
 class Snapshots(Yandex):
     """Create calls the disk otherwise than the snapshot does."""
 
     def have(self) -> dict[str, Any]:
         return super().have() | {"disk": self.raw.source_disk_id}
+
+    def closer(self, have: dict) -> dict[str, Any]:
+        return super().closer(have) | {"instance": self.raw.source_disk_id}
 
 
 class SnapshotSchedules(Yandex):
@@ -73,7 +84,7 @@ DISK = Resource(
         Field("type", path="type_id", default="network-ssd"),
         Ref("image", IMAGE, "Image family to start from; empty when not set.", create_only=True),
         Ref("snapshot", SNAPSHOT_NAME, "Name of the snapshot to start from.", create_only=True),
-        Field("block_size", unit="size"),
+        Field("block_size", unit="size", usual=4096),
     ),
     example="""
 name: data-1

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+from ..survey import PAGE
 from ..yandex import Field, Ref, Resource, Yandex
+from .yandex_api_gateway import GATEWAY
+from .yandex_certificatemanager import CERTIFICATE, challenge
 from .yandex_compute import INSTANCE
 from .yandex_postgresql import CLUSTER, writable_host
 from .yandex_vpc import NETWORK
@@ -18,6 +24,19 @@ class RecordSets(Yandex):
         self.raw = self.call("GetRecordSet", self.request("GetRecordSet"))
         return self.raw and self.have()
 
+    # ---- for an export ----
+    def everything(self) -> Iterator[Any]:
+        return self.session.pages(self.service, "ListRecordSets", dns_zone_id=self.keys["dns_zone"], page_size=PAGE)
+
+    def made_by_cloud(self, row: Any) -> bool:
+        apex = self.call("Get", self.request("Get")).zone
+        return row.type in ("SOA", "NS") and row.name == apex
+
+    def adopt(self, row: Any) -> dict:
+        self.raw, self.id = row, row.name
+        return self.have()
+
+    # ---- change ----
     def create(self, wanted: dict) -> None:
         there = self.have() if self.raw else {}
         data = {n: wanted.pop(n) for n in DATA if n in wanted}  # several options of one field: the one that is given
@@ -53,7 +72,7 @@ networks: [main]
 """,
 )
 
-DATA = ("data", "instances", "postgresql_cluster")
+DATA = ("data", "instances", "postgresql_cluster", "certificate", "api_gateway")
 
 RECORD_SET = Resource(
     "dns.v1.RecordSet",
@@ -80,6 +99,20 @@ RECORD_SET = Resource(
             "Cluster whose host name for writing is the data.",
             "data",
             take=writable_host,
+        ),
+        Ref(
+            "certificate",
+            CERTIFICATE,
+            "Certificate whose challenge by DNS the data answers: the record proves that the name is yours.",
+            "data",
+            take=challenge,
+        ),
+        Ref(
+            "api_gateway",
+            GATEWAY,
+            "API gateway whose own name, which the cloud gave it, is the data.",
+            "data",
+            take=lambda session, gateway: gateway.domain + ".",
         ),
     ),
     example="""

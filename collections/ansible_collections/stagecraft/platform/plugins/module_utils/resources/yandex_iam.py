@@ -17,6 +17,16 @@ class Bindings(Yandex):
         self.raw = next((b for b in self.rows() if b.role_id == self.keys["role"]), None)
         return None if self.raw is None else {}
 
+    # ---- for an export ----
+    def everything(self) -> list[Any]:
+        rows = self.session.pages(self.service, "ListAccessBindings", resource_id=self.keys["folder"])
+        return [b for b in rows if b.subject.type == "serviceAccount"]
+
+    def adopt(self, row: Any) -> dict:
+        self.raw = row
+        return {}
+
+    # ---- bindings ----
     def rows(self) -> list[Any]:
         """What the account has on the folder."""
         rows = self.session.pages(self.service, "ListAccessBindings", resource_id=self.keys["folder"])
@@ -78,10 +88,11 @@ SERVICE_ACCOUNT = Resource("iam.v1.ServiceAccount", example="name: robot")
 FOLDER_BINDING = Resource(
     "iam.v1.FolderBinding",
     backend=Bindings,
+    filled=("subject.type",),
     service="resourcemanager.v1.FolderService",
     message="access.AccessBinding",
     fields=(
-        Ref("service_account", SERVICE_ACCOUNT, path="subject.id", key=True),
+        Ref("service_account", SERVICE_ACCOUNT, path="subject.id", key=True, gives=True),
         Field("role", path="role_id", key=True),
     ),
     example="""
@@ -95,10 +106,11 @@ FOLDER_ROLES = Resource(
     backend=RoleSets,
     service="resourcemanager.v1.FolderService",
     message="access.AccessBinding",
+    same_as="iam_folder_binding",
     details=(("roles", "The roles that it has."),),
     note="Not for an account that has an C(iam_folder_binding) too: that role would be taken away.",
     fields=(
-        Ref("service_account", SERVICE_ACCOUNT, path="subject.id", key=True),
+        Ref("service_account", SERVICE_ACCOUNT, path="subject.id", key=True, gives=True),
         Field("roles", "All the roles that it has on the folder.", virtual=True, many=True, required=True),
     ),
     example="""
@@ -158,6 +170,7 @@ API_KEY = Resource(
     "iam.v1.ApiKey",
     module="yc_iam_api_key",
     backend=ApiKeys,
+    filled=("expires_at",),
     parent=OWNER,
     note="The secret gets the entries C(key_id) and C(secret). The cloud's other keys have no end.",
     fields=(

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..access import ACCESS, Shared
 from ..values import same
-from ..yandex import Field, Resource, Yandex
+from ..yandex import Field, Resource
 
 
-class Secrets(Yandex):
+class Secrets(Shared):
     """Values are never read back: entries are compared by their keys, and new values make a new version."""
 
     def have(self) -> dict[str, Any]:
         return super().have() | {"entries": [{"key": k} for k in self.raw.current_version.payload_entry_keys]}
+
+    def to_provide(self) -> list[str]:
+        """The entries that the cloud did not make by itself."""
+        made = self.raw.password_payload_specification.password_key
+        given = [key for key in self.raw.current_version.payload_entry_keys if key != made]
+        return [f"entries ({', '.join(given)})"] if given else []
 
     def fill(self, message: Any, values: dict) -> Any:
         """A secret that gets its entries later begins without a version."""
@@ -23,7 +30,8 @@ class Secrets(Yandex):
     def update(self, wanted: dict, changed: list[str], stop: bool = False) -> None:
         if "entries" in changed:
             texts: dict[str, str | None] = {e["key"]: None for e in self.have()["entries"]}
-            self.session.add_to_secret(self.id, texts | {e["key"]: e["text"] for e in wanted["entries"]})
+            texts |= {e["key"]: e["text"] for e in wanted["entries"]}
+            self.session.add_to_secret(self.id, texts, wanted.get("version_description", ""))
         renew = "generate" in changed and same(self.bound["generate"], wanted["generate"], self.have().get("generate"))
         if renew:  # a version without entries of its own: the cloud makes the value anew
             self.session.add_to_secret(self.id, {})
@@ -47,6 +55,11 @@ SECRET = Resource(
             fields=(Field("key", required=True), Field("text", path="text_value", write_only=True, required=True)),
         ),
         Field(
+            "version_description",
+            "What the version with the O(entries) says of itself, to whoever may see the secret and not read it.",
+            create_only=True,
+        ),
+        Field(
             "generate",
             "The cloud makes the value itself, once, and nobody else has seen it; anew with O(update_secrets).",
             "password_payload_specification",
@@ -62,9 +75,12 @@ SECRET = Resource(
                 Field("excluded_punctuation"),
             ),
         ),
+        ACCESS,
     ),
     example="""
 name: database
 generate: {key: password, length: 32, punctuation: false}
+access:
+  - {role: lockbox.payloadViewer, service_account: api}
 """,
 )

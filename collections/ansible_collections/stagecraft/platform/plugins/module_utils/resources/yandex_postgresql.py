@@ -126,7 +126,7 @@ CLUSTER = Resource(
             "config_spec.postgresql_config_{version}",
             free=True,
         ),
-        Field("backup_days", path="config_spec.backup_retain_period_days"),
+        Field("backup_days", path="config_spec.backup_retain_period_days", usual=7),
         Field("access", path="config_spec.access"),
         Field(
             "hosts",
@@ -186,8 +186,8 @@ USER = Resource(
     parent=PARENT,
     fields=(
         Field("password", write_only=True, required=True),
-        Field("conn_limit"),
-        Field("login"),
+        Field("conn_limit", usual=50),
+        Field("login", usual=True),
         Field("grants"),
         Field(
             "permissions",

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from ..yandex import SELF, Field, Ref, Resource
+from typing import Any
+
+from ..yandex import SELF, Field, Ref, Resource, Yandex
+
+
+class Addresses(Yandex):
+    """One that nobody reserved comes and goes with the machine that has it."""
+
+    def made_by_cloud(self, row: Any) -> bool:
+        return not row.reserved
+
 
 NETWORK = Resource("vpc.v1.Network", example="name: main")
 
@@ -28,7 +38,7 @@ ROUTE_TABLE = Resource(
             "routes",
             path="static_routes",
             fields=(
-                Field("destination", path="destination_prefix", required=True),
+                Field("destination", path="destination_prefix", required=True, form="network"),
                 Field("address", path="next_hop_address"),
                 Ref("gateway", GATEWAY),
             ),
@@ -47,7 +57,7 @@ SUBNET = Resource(
     fields=(
         Ref("network", NETWORK, required=True),
         Field("zone", path="zone_id", required=True),
-        Field("cidr", path="v4_cidr_blocks", required=True),
+        Field("cidr", path="v4_cidr_blocks", required=True, form="network"),
         Ref("route_table", ROUTE_TABLE),
         Field("dhcp", path="dhcp_options"),
     ),
@@ -62,6 +72,7 @@ route_table: private
 
 SECURITY_GROUP = Resource(
     "vpc.v1.SecurityGroup",
+    filled=("rules.protocol_number",),
     fields=(
         Ref("network", NETWORK, required=True),
         Field(
@@ -74,9 +85,12 @@ SECURITY_GROUP = Resource(
                 Field("protocol", "Protocol by name; any when not set.", "protocol_name", default="any", upper=True),
                 Field(
                     "ports",
-                    fields=(Field("from", path="from_port", required=True), Field("to", path="to_port", required=True)),
+                    fields=(
+                        Field("from", path="from_port", required=True, form="port"),
+                        Field("to", path="to_port", required=True, form="port"),
+                    ),
                 ),
-                Field("cidr", path="cidr_blocks.v4_cidr_blocks"),
+                Field("cidr", path="cidr_blocks.v4_cidr_blocks", form="network"),
                 Ref(
                     "security_group",
                     SELF,
@@ -98,6 +112,8 @@ rules:
 
 ADDRESS = Resource(
     "vpc.v1.Address",
+    backend=Addresses,
+    filled=("reserved",),
     fields=(
         Field("zone", path="external_ipv4_address.zone_id", required=True),
         Field("address", "The address; the cloud chooses one when it is not set.", "external_ipv4_address.address"),

@@ -58,6 +58,8 @@ def resources(session: Session, kinds: Iterable[str]) -> tuple[list[dict[str, An
 
     def one(kind: str) -> list[dict[str, Any]] | str:
         try:
+            if kind not in DECLARED and session.lists_nothing(SERVICES[kind]):
+                return []
             return listed(session, kind, SERVICES[kind])
         except NoService:
             return "no endpoint"

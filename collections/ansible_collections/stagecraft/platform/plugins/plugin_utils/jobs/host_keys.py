@@ -42,7 +42,7 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
             "cloud-init prints them at the first start; how far it came: yc compute instance get-serial-port-output <id>"
         )
     return {
-        "machines": [described(i, []) | {"keys": k} for i, k in zip(ready, keys, strict=True)],
+        "machines": [described(i, ["name"]) | {"keys": k} for i, k in zip(ready, keys, strict=True)],
         "skipped": sorted(i.name for i in machines if i not in ready),
     }
 

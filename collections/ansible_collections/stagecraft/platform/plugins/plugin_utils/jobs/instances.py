@@ -19,13 +19,13 @@ SERVICE = "compute.v1.InstanceService"
 PAGE = 1000  # the API's own limit
 
 
-def run(request: dict[str, Any], answers: Any) -> list[dict[str, Any]]:
-    """Every instance that matches `filters`: the usual fields, and the API's that `fields` names."""
+def run(request: dict[str, Any], answers: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Name and facts of every instance that matches `filters`: the usual ones, and the API's fields that `fields` names."""
     answers.hide(hidden(request["connection"]))
     fields, matches = checked_fields(request.get("fields") or []), matcher(request.get("filters") or {})
     session = Session.from_options(request["connection"])
-    found = [described(instance, fields) for instance in every_instance(session) if matches(instance)]
-    return sorted(found, key=lambda i: (i["name"], i["id"]))
+    found = [(i.name or i.id, described(i, fields)) for i in every_instance(session) if matches(i)]
+    return sorted(found, key=lambda one: (one[0], one[1]["id"]))
 
 
 def every_instance(session: Session) -> Iterator[Instance]:
@@ -77,12 +77,9 @@ def described(instance: Instance, fields: list[str]) -> dict[str, Any]:
     return {
         **{name: everything.get(name) for name in fields},
         "id": instance.id,
-        "name": instance.name,
-        "fqdn": instance.fqdn,
         "zone": instance.zone_id,
         "labels": dict(instance.labels),
         "status": Instance.Status.Name(instance.status).lower(),
-        "platform": instance.platform_id,
         "private_ip": address.address if address else "",
         "public_ip": address.one_to_one_nat.address if address else "",
     }

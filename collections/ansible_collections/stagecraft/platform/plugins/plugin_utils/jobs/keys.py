@@ -14,33 +14,44 @@ from ...module_utils.stack import stack
 from ...module_utils.values import nearest
 from ...module_utils.yandex import SECRET
 from ..connection import hidden
+from .folder_contents import resources
+from .stack import STAGE, refuse_another_stage
 
+KIND = "lockbox_secret"
 PUBLIC = {"ssh": "public_key", "ca": "certificate", "certificate": "certificate"}
 SECRETS = ("private_key", "next_private_key", "api_key", "previous_api_key")
+API_KEY = "api_key"  # the kind, and the entry in use
+TO_COME = "(made when this runs)"  # an entry, in a check, of what does not exist yet
+HASHES = ", "  # between the hashes of API keys, in the note of a secret's version
 WORKERS = 16
 
 
 def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     """Make, renew and rotate the declared keys.
 
-    Returns `results` as the stack does; `public`, what may be shown of each; `trusted`, the public parts that others have to
-    trust in a rotation too; `rotating`, those that want another step.
+    Returns `results` as the stack does; `public`, what may be shown of each, of an API key its hashes; `trusted`, the
+    public parts that others have to trust in a rotation too; `rotating`, those that want another step.
     """
     answers.hide(hidden(request["connection"]))
     session = Session.from_options(request["connection"] | {"stage_labels": request["labels"]})
     session.notice = answers.notice
+    mine, _ = resources(session, [KIND]) if request["labels"].get(STAGE) else ([], {})
+    refuse_another_stage(session, request["labels"].get(STAGE, ""), mine)
     declared = request["keys"]
     check(declared, request["rotate"])
-    there = stored(session, declared)
+    there, hashed = stored(session, declared, request["check"])
     made = wanted(declared, there, request["rotate"])
     answers.hide(entries[name] for entries, _ in made.values() for name in SECRETS if name in entries)
+    if request["check"]:  # what a check makes is nobody's: two of them must not differ
+        made = {n: (dict.fromkeys(new, TO_COME) if n not in there else new, why) for n, (new, why) in made.items()}
     results = put(session, {name: entries for name, (entries, _) in made.items()}, request, answers)
     for row in results:
         row["why"] = made[row["item"].rpartition(" ")[2]][1]
     entries = there | {name: new for name, (new, _) in made.items()}
+    hashed |= {n: rotation.hashes(new) for n, (new, _) in made.items() if declared[n]["kind"] == API_KEY}
     return {
         "results": results,
-        "public": {n: entries[n][PUBLIC[k["kind"]]] for n, k in declared.items() if k["kind"] in PUBLIC},
+        "public": {n: entries[n][PUBLIC[k["kind"]]] for n, k in declared.items() if k["kind"] in PUBLIC} | hashed,
         "trusted": {
             n: list(rotation.trusted(entries[n], PUBLIC[k["kind"]]).values())
             for n, k in declared.items()
@@ -61,15 +72,24 @@ def check(declared: dict[str, dict], rotate: list[str]) -> None:
             raise Fail(f"keys: {name}: a certificate needs names, the first of which is its common name")
 
 
-def stored(session: Session, declared: dict[str, dict]) -> dict[str, dict[str, str]]:
-    """The entries of the secrets that exist and have a version."""
+def stored(
+    session: Session, declared: dict[str, dict], check: bool
+) -> tuple[dict[str, dict[str, str]], dict[str, list[str]]]:
+    """The entries of the secrets that exist and have a version, and the hashes of API keys.
 
-    def one(name: str) -> dict[str, str]:
+    A check reads no API key: the version's note has the hashes, and the entries are without their values."""
+
+    def one(name: str) -> tuple[dict[str, str], list[str]]:
         found = session.resolve(SECRET, {"name": name})
-        return session.payload(found) if found else {}
+        api_key = declared[name]["kind"] == API_KEY
+        if found and check and api_key and (version := session.current_version(found)).description:
+            return dict.fromkeys(version.payload_entry_keys, ""), version.description.split(HASHES)
+        entries = session.payload(found) if found else {}
+        return entries, rotation.hashes(entries) if api_key and entries else []
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        return {name: entries for name, entries in zip(declared, pool.map(one, declared), strict=True) if entries}
+        rows = dict(zip(declared, pool.map(one, declared), strict=True))
+    return {n: entries for n, (entries, _) in rows.items() if entries}, {n: h for n, (_, h) in rows.items() if h}
 
 
 def wanted(
@@ -94,14 +114,21 @@ def wanted(
 def put(session: Session, entries: dict[str, dict[str, str]], request: dict, answers: Any) -> list[dict]:
     """Store new versions; rows as the stack returns them. Raises Fail where one failed."""
     declarations = [
-        {"lockbox_secret": {"name": name, "entries": listed(values), "update_secrets": True}}
-        for name, values in entries.items()
+        {"lockbox_secret": {"name": n, "entries": listed(e), "update_secrets": True, "version_description": note(e)}}
+        for n, e in entries.items()
     ]
     items, _ = read_all(declarations, ALL, session)
     results = stack(items, session, request["check"], WORKERS, answers.event)
     if errors := [row["error"] for row in results if "error" in row]:
         raise Fail("; ".join(errors))
     return results
+
+
+def note(values: dict[str, str]) -> str:
+    """What may be known of a key without reading it: of an API key its hashes."""
+    if values.get(API_KEY) == TO_COME:
+        return TO_COME
+    return HASHES.join(rotation.hashes(values)) if API_KEY in values else ""
 
 
 def listed(values: dict[str, str]) -> list[dict[str, str]]:

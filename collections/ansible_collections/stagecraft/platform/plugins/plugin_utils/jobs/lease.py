@@ -40,6 +40,7 @@ class Kept:
 
 _lock = threading.Lock()
 _kept: dict[str, Kept] = {}  # by folder
+_taken: list[Lease] = []  # at this moment
 
 
 def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
@@ -67,19 +68,26 @@ def take(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     if kept is None or kept.lost:
         lease = Lease(session, request["holder"], request["ttl"])
         session.notice = answers.notice
-        lease.take(request["wait"])
-        session.notice = None  # what is renewed later has nobody to tell
         if not _kept:
-            answers.at_end(run_is_over)
+            answers.at_end(run_is_over)  # before it is taken: the run may end meanwhile
+        _taken.append(lease)
+        try:
+            lease.take(request["wait"])
+        finally:
+            _taken.remove(lease)
+        session.notice = None  # what is renewed later has nobody to tell
         kept = _kept[lease.folder] = Kept(lease)
     return {"held": True, "since": kept.lease.since, "until": kept.lease.until}
 
 
 def run_is_over() -> None:
     """The run ended without letting go: it failed, or was killed, and then what it began may still be at work."""
-    if _kept:
-        time.sleep(LAST_WORDS)
-    let_go()
+    for lease in _taken:
+        lease.given_up = True
+    with _lock:  # what is being taken is had by now, or never will be
+        if _kept:
+            time.sleep(LAST_WORDS)
+        let_go()
 
 
 def let_go() -> None:

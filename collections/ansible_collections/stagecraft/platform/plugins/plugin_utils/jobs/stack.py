@@ -6,11 +6,11 @@ from typing import Any
 
 from ...module_utils.declaration import Fail
 from ...module_utils.options import read_all
-from ...module_utils.references import referred
+from ...module_utils.references import referred, refuse_unknown
 from ...module_utils.resources import ALL
 from ...module_utils.services import SERVICES
 from ...module_utils.session import Session
-from ...module_utils.stack import stack
+from ...module_utils.stack import arrange, stack
 from ..connection import hidden
 from .folder_contents import DECLARED, resources
 
@@ -28,7 +28,9 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     session = Session.from_options(request["connection"] | keeps)
     session.notice = answers.notice
     written = placed(request["resources"])
-    items, secrets = read_all([e for _, e in written], ALL, session, request["state"], [place for place, _ in written])
+    only_declared = request["state"] == "declared"
+    state = "present" if only_declared else request["state"]
+    items, secrets = read_all([e for _, e in written], ALL, session, state, [place for place, _ in written])
     answers.hide(str(secret) for secret in secrets)
     names = ("name", "renamed_from")  # what is about to be renamed is declared, under its new name
     declared = {(resource.kind, params.get(name)) for resource, params in items for name in names}
@@ -36,6 +38,10 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     refuse_another_stage(session, request["stage"], there)
     extra = undeclared(request["stage"], declared, there)
     leaving = departures(extra, session) if request["prune"] else {}
+    if only_declared:
+        arrange(items, session, True)
+        refuse_unknown(items, session, leaving)
+        return {"results": [], "undeclared": extra}
     results = stack(items, session, request["check"], request["workers"], answers.event, leaving)
     failed = any("error" in row for row in results)
     if request["prune"] and not failed:

@@ -1,0 +1,1 @@
+"""From a folder that somebody built to declarations of it."""

@@ -1,0 +1,108 @@
+"""`stagecraft plan`: what would change, in the form that is asked for."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from typer.core import TyperCommand
+
+from stagecraft import declarations, playbooks
+from stagecraft.delivery.comment import publish
+from stagecraft.lock import alone
+from stagecraft.options import At, Extra, StageName
+from stagecraft.plan import make, markdown, model, page, saved, terminal
+from stagecraft.stages import Refused, Stage, stage
+from stagecraft.target import Where, target_of
+from stagecraft.topology.files import svg
+
+SOMETHING, ERROR = 2, 1  # exit codes; 2 elsewhere means that the command line is wrong
+
+
+class Form(StrEnum):
+    """How the report is written."""
+
+    TERMINAL = "terminal"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+class Planning(TyperCommand):
+    """A wrong command line must not be taken for a plan that has something to do."""
+
+    def make_context(self, *arguments: Any, **more: Any) -> Any:
+        try:
+            return super().make_context(*arguments, **more)
+        except Exception as error:
+            if getattr(error, "exit_code", 0) == SOMETHING:
+                error.exit_code = ERROR  # type: ignore[attr-defined]
+            raise
+
+
+def command(
+    name: StageName = "",
+    where: At = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report as JSON, with every value in full.")
+    ] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print it for a merge request.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Write it as one HTML page, too.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Keep it for `stagecraft apply --plan`.")] = None,
+    comment: Annotated[
+        Path | None, typer.Option("--comment", help="Write it to this file, and on the merge request of this pipeline.")
+    ] = None,
+    cloud: Annotated[bool, typer.Option("--cloud", help="Only the cloud's side: no machine is asked.")] = False,
+    extra_vars: Extra = None,
+) -> None:
+    """Say what would change in the cloud and on machines; change nothing. Exit code 0: nothing; 2: something; 1: error."""
+    try:
+        if as_json and as_markdown:
+            raise Refused("Say --json or --markdown, not both.")
+        plan = made(stage(name), where, extra_vars or [], cloud_only=cloud)
+        if out:
+            saved.write(plan, out)
+        if html:
+            page.write(plan, html, picture(stage(name)))
+    except Refused as refused:
+        raise Refused(str(refused), ERROR if refused.code == SOMETHING else refused.code) from None
+    printed(plan, Form.JSON if as_json else Form.MARKDOWN if as_markdown else Form.TERMINAL)
+    if comment:
+        typer.echo(publish(name, markdown.written(plan), comment), err=True)
+    raise SystemExit(0 if plan.empty else SOMETHING)
+
+
+def made(chosen: Stage, where: Where | None, extra: list[str], *, cloud_only: bool) -> model.Plan:
+    """The plan of a stage; what goes on meanwhile is said on standard error. Raises Refused."""
+    declarations.check(chosen)
+    variables = playbooks.known_variables(extra)
+    console = Console(stderr=True, highlight=False)
+    with alone(chosen, "plan"):
+        target = target_of(chosen, where)
+        made_from = make.origin(target, variables, cloud_only=cloud_only)
+        console.print(f"[bold]{chosen.name}[/] in {target.where}, folder {escape(made_from.folder) or '(none set)'}")
+        return make.make(made_from, target, console)
+
+
+def picture(chosen: Stage) -> str:
+    """The stage's picture for the page; where it cannot be drawn, nothing, and why on standard error."""
+    try:
+        return svg(chosen)
+    except Refused as refused:
+        typer.echo(f"the page has no picture: {refused}", err=True)
+        return ""
+
+
+def printed(plan: model.Plan, form: Form) -> None:
+    """Write the report to standard output."""
+    match form:
+        case Form.JSON:
+            typer.echo(json.dumps(plan.to_json(), indent=2, default=str))
+        case Form.MARKDOWN:
+            typer.echo(markdown.written(plan), nl=False)
+        case Form.TERMINAL:
+            terminal.show(plan, Console(highlight=False))
