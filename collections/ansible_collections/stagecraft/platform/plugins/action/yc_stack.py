@@ -22,6 +22,7 @@ class ActionModule(CloudAction):
         "part": {"type": "bool", "default": False},
         "prune": {"type": "bool", "default": False},
         "applied_secrets": {"type": "dict", "no_log": False},
+        "seen": {"type": "dict"},
     }
 
     def work(self, options):
@@ -51,7 +52,7 @@ class ActionModule(CloudAction):
             "results": results,
             "undeclared": undeclared,
             "diff": [diff(row) for row in changed],
-            **{name: answer[name] for name in ("applied", "secret_versions") if name in answer},
+            **{name: answer[name] for name in ("applied", "seen", "secret_versions") if name in answer},
         }
 
     def _show(self, row):

@@ -41,7 +41,7 @@ def apply(resource: Resource, params: dict, session: Any, check: bool = False) -
 
     Returns changed, diff (before and after), `change` (see `Run.change`), exists, the resource itself under its noun, and
     in check mode the references that do not exist yet. A session that keeps a record also gets `applied`, the values that
-    hold now, and `secret_versions`. Raises Fail.
+    hold now, `seen`, and `secret_versions` (see `Run.recorded`). Raises Fail.
     """
     backend = resource.backend(session, resource, params)
     run = Run(backend, params, session, check)
@@ -56,6 +56,12 @@ def apply(resource: Resource, params: dict, session: Any, check: bool = False) -
     except Fail as error:
         error.item = error.item or run.label()
         raise
+
+
+def seen(bound: Any, have: dict) -> dict[str, Any]:
+    """All plain values that may be kept: no secret, and not what is part of the identity."""
+    open_to_all = {n: b for n, b in bound.items() if n in have and not (b.field.write_only or b.field.key)}
+    return {n: without_secrets(b, have[n]) for n, b in open_to_all.items()}
 
 
 def difference(before: dict, after: dict) -> dict[str, dict]:
@@ -256,10 +262,15 @@ class Run:
         return self.result(True, difference({"state": "present"}, {"state": "absent"}), False)
 
     def recorded(self, plan: Plan) -> dict[str, Any]:
-        """What a record says of it: the values that hold now, without secrets, and which versions of those were sent."""
+        """What a record says of it: the values that were applied, without secrets, and which versions of those were sent;
+        and `seen`, in the API's own units, all that could be declared of it. What nobody declares is as it was first seen,
+        so that a record does not take over what was changed outside."""
         told = {n: v for n, v in plan.wanted.items() if not self.bound[n].field.write_only}
         shown = {n: show(self.bound[n], without_secrets(self.bound[n], v), self.name) for n, v in told.items()}
-        return {"applied": shown, "secret_versions": plan.versions}
+        have = plan.have if plan.have is not None and not plan.changed else self.find() or self.backend.have()
+        earlier = self.session.seen.get(self.label())
+        new = self.backend.closer(have) if earlier is None else earlier | {n: have[n] for n in told if n in have}
+        return {"applied": shown, "seen": seen(self.bound, new), "secret_versions": plan.versions}
 
     def result(self, changed: bool, diff: dict, exists: bool, details: Callable[[], dict] = dict) -> dict[str, Any]:
         found = {self.backend.resource.noun: self.backend.returned() | details()} if exists else {}

@@ -90,6 +90,7 @@ class Session:
         self.patience = float(options.get("retry_time") or OPTIONS["retry_time"]["default"])
         self.stage_labels = {str(k): str(v) for k, v in (options.get("stage_labels") or {}).items()}
         self.applied_secrets: dict[str, dict[str, str]] | None = options.get("applied_secrets")
+        self.seen: dict[str, dict[str, Any]] = options.get("seen") or {}
         self._known: dict[tuple, tuple[str, Any]] = {}
         self._stubs: dict[str, Any] = {}
         self._lock = threading.Lock()
@@ -103,7 +104,7 @@ class Session:
 
         service_account_key_file, iam_token, token, auth (auto, metadata, ...), endpoint, root_certificates, folder,
         operation_timeout and retry_time (seconds), stage_labels; applied_secrets, for a run that keeps a record: the
-        versions of secrets that the last one sent, by declaration and option.
+        versions of secrets that the last one sent, by declaration and option, and `seen`, what it saw.
         """
         return cls(options or {})
 

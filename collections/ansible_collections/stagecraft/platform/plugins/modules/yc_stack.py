@@ -59,7 +59,10 @@ options:
     description:
       - What an earlier run returned in RV(secret_versions), as a record keeps it; empty where there is no record.
       - Where it is given, a secret whose current version is another one is sent again, and so is one that it does not
-        tell of. RV(applied) and RV(secret_versions) are returned for the next record.
+        tell of. RV(applied), RV(seen) and RV(secret_versions) are returned for the next record.
+    type: dict
+  seen:
+    description: What an earlier run returned in RV(seen); what nobody declares is taken over from it.
     type: dict
 attributes:
   check_mode:
@@ -100,6 +103,12 @@ results:
   returned: always
 applied:
   description: For each declaration, by what it is called, the values that hold now, as one would write them, without secrets.
+  type: dict
+  returned: with O(applied_secrets), not in check mode, when nothing failed
+seen:
+  description:
+    - For each declaration, all that could be declared of it, in the API's own units and without secrets. Options that are
+      not declared are as they were first seen, by which M(stagecraft.platform.yc_drift) knows what was changed outside.
   type: dict
   returned: with O(applied_secrets), not in check mode, when nothing failed
 secret_versions:

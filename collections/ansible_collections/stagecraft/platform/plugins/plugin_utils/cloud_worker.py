@@ -18,7 +18,7 @@ from typing import Any
 from .cloud_process import PACKAGE
 
 JOBS = (
-    "stack", "export", "instances", "host_keys", "folder_contents", "secret", "keys", "lease", "record", "rollback",
+    "stack", "export", "drift", "instances", "host_keys", "folder_contents", "secret", "keys", "lease", "record", "rollback",
 )  # fmt: skip
 LOOK = 0.5  # seconds between looks at whether the run is still there
 

@@ -24,7 +24,7 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     """
     answers.hide(hidden(request["connection"]))
     labels = {k: v for k, v in ((STAGE, request["stage"]), (APP, request["app"])) if v}
-    keeps = {"stage_labels": labels, "applied_secrets": request.get("applied_secrets")}
+    keeps = {"stage_labels": labels, "applied_secrets": request.get("applied_secrets"), "seen": request.get("seen")}
     session = Session.from_options(request["connection"] | keeps)
     session.notice = answers.notice
     written = placed(request["resources"])
@@ -54,7 +54,8 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
 def record(results: list[dict[str, Any]]) -> dict[str, dict]:
     """What a record needs, taken out of the rows and put together by what each is called."""
     taken = {
-        name: {row["item"]: row.pop(name) for row in results if name in row} for name in ("applied", "secret_versions")
+        name: {row["item"]: row.pop(name) for row in results if name in row}
+        for name in ("applied", "seen", "secret_versions")
     }
     return taken | {"secret_versions": {item: found for item, found in taken["secret_versions"].items() if found}}
 

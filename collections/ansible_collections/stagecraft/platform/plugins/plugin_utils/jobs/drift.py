@@ -1,0 +1,177 @@
+"""What was changed in a folder since a stage was last applied: what is there, against the record of what was."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ...module_utils.declaration import Bound, Fail, has_secret
+from ...module_utils.descriptors import methods
+from ...module_utils.options import read
+from ...module_utils.resource import Run
+from ...module_utils.resources import ALL
+from ...module_utils.services import SERVICES
+from ...module_utils.values import edits
+from ..connection import hidden
+from ..export.finding import Found, everything
+from ..export.names import Names
+from ..export.reading import Reading
+from .export import GARBAGE, WORKERS
+from .folder_contents import DECLARED, resources
+from .stack import APP, STAGE, placed
+
+BY_KIND = {resource.kind: resource for resource in ALL}
+OPERATIONS = "ListOperations"
+
+
+def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
+    """`drift`: rows of kind, name, `what` (changed, gone or new), field, old, new, since and by, where the service tells
+    these two, and `left`: whether the next run leaves it, because nothing declares it; and `not_asked`, the kinds whose
+    service would not answer. Nothing is changed, and no secret is read.
+
+    `record` is what the last run applied, `declared` what the declarations say now: a change that they ask for is no drift.
+    Raises Fail where the record cannot be compared.
+    """
+    answers.hide(hidden(request["connection"]))
+    gc.set_threshold(GARBAGE)
+    record = request["record"]
+    if "seen" not in record:
+        raise Fail("the record of the last run does not say what there was: apply the stage once, which writes a new one")
+    labels = {STAGE: record["stage"], APP: record["app"]}
+    session = Reading.from_options(request["connection"] | {"stage_labels": labels})
+    session.notice = answers.notice
+    with ThreadPoolExecutor(2) as pool:
+        others = pool.submit(resources, session, SERVICES.keys() - DECLARED)
+        found = everything(session, WORKERS)
+        strangers, not_asked = others.result()
+    drift = Drift(session, found, record)
+    drift.compare(declarations(request["declared"], session))
+    rows = drift.rows + [row("new", one["kind"], one["name"] or one["id"]) for one in strangers]
+    return {"drift": sorted(rows, key=lambda r: (r["kind"], r["name"], r["field"])), "not_asked": not_asked}
+
+
+def row(what: str, kind: str, name: str, **more: Any) -> dict[str, Any]:
+    return {"what": what, "kind": kind, "name": name, "field": "", "old": None, "new": None, "since": "", "by": "", "left": what == "new", **more}
+
+
+def declarations(declared: Any, session: Reading) -> dict[str, dict[str, Any]]:
+    """The parameters of what is declared now, by what messages call it; without what cannot be read as it is."""
+    known: dict[str, dict[str, Any]] = {}
+    for _, entry in placed(declared or {}):
+        for kind, values in entry.items():
+            if kind in BY_KIND and isinstance(values, dict):
+                try:
+                    params, _, wrong = read(BY_KIND[kind], values, session, "present")
+                except Fail:
+                    continue
+                if not wrong:
+                    known[Run(BY_KIND[kind].backend(session, BY_KIND[kind], params), params, session, True).label()] = params
+    return known
+
+
+def as_declared(there: Found, declared: dict[str, Any], session: Reading) -> dict[str, bool]:
+    """For each option that is declared, whether it is as it is declared now: a run may have applied it and kept no record,
+    as a roll does."""
+    plan = Run(there.backend, declared, session, True).plan(there.there)
+    return {n: n not in plan.changed for n in plan.wanted}
+
+
+def told_once(bound: dict[str, Bound], wanted: dict[str, bool]) -> dict[str, Bound]:
+    """The options, of those that say the same of it the declared one, or else the one that names no other resource."""
+    chosen: dict[Any, str] = {}
+    for n in sorted(bound, key=lambda n: (n not in wanted, bound[n].field.target is not None)):
+        chosen.setdefault(tuple(f.full_name for f in bound[n].where.get("read") or ()) or n, n)
+    return {n: bound[n] for n in chosen.values()}
+
+
+class Drift:
+    """Rows for what is not as the record has it."""
+
+    def __init__(self, session: Reading, found: list[Found], record: dict[str, Any]) -> None:
+        self.session, self.record = session, record
+        self.names = Names(session, found)
+        self.found = {self.called(one): one for one in found if not one.by_cloud}
+        self.rows: list[dict[str, Any]] = []
+
+    def called(self, one: Found) -> str:
+        return one.called(self.naming(one))
+
+    def compare(self, declared: dict[str, dict[str, Any]]) -> None:
+        """All that the record names, then what neither it nor a declaration does."""
+        recorded: dict[str, dict[str, Any]] = self.record["seen"]
+        for item, seen in recorded.items():
+            self.one(item, seen, declared.get(item))
+        same = {BY_KIND[item.partition(" ")[0]].same_as for item in recorded}
+        own = self.session.credentials.arguments.get("service_account_key", {}).get("service_account_id")
+        for item, one in self.found.items():
+            kind, _, name = item.partition(" ")
+            if item in recorded or item in declared or kind in same:
+                continue
+            if not own or own not in (one.backend.id, one.keys.get("service_account")):
+                self.rows.append(row("new", kind, name, since=clock(getattr(one.backend.raw, "created_at", None))))
+
+    def one(self, item: str, seen: dict[str, Any], declared: dict[str, Any] | None) -> None:
+        """What is different of one thing, without what the declarations want as it is by now."""
+        kind, _, name = item.partition(" ")
+        there = self.found.get(item) or self.told_otherwise(kind, name)
+        if there is None:
+            self.rows.append(row("gone", kind, name))
+            return
+        wanted = as_declared(there, declared, self.session) if declared else {}
+        edited = [
+            {"field": field, "old": then, "new": now, "left": n not in wanted}
+            for n, b in told_once(there.backend.bound, wanted).items()
+            if n in seen and not wanted.get(n) and (n in wanted or not has_secret(b))
+            for field, now, then in edits(b, seen[n], there.have.get(n), self.naming(there), n, True)
+        ]
+        edited += self.version(item, there)
+        told = self.since(there.backend, name) if edited else {}
+        self.rows += [row("changed", kind, name, **one, **told) for one in edited]
+
+    def version(self, item: str, there: Found) -> list[dict[str, Any]]:
+        """A secret shows no value: its current version tells that somebody has written another one."""
+        known = self.record.get("secrets", {}).get(item.partition(" ")[2]) if item.startswith("lockbox_secret ") else None
+        current = there.backend.raw.current_version.id if known else None
+        return [{"field": "current_version", "old": known, "new": current, "left": False}] if current != known else []
+
+    def told_otherwise(self, kind: str, name: str) -> Found | None:
+        """What an export says by another kind: asked for by its name."""
+        resource = BY_KIND[kind]
+        if not resource.same_as:
+            return None
+        own = [n for n, b in self.session.bound(resource).items() if b.field.key and not b.field.env]
+        params = {n: None for n in self.session.bound(resource)} | {own[0]: name, "state": "present"}
+        engine = Run(resource.backend(self.session, resource, params), params, self.session, True)
+        have = engine.find()
+        return Found(resource, engine.backend, engine.backend.keys, have, have) if have else None
+
+    def naming(self, one: Found) -> Callable[[Any, Any], Any]:
+        return lambda f, value: self.names.name(one.resource, f, value)
+
+    def since(self, backend: Any, name: str) -> dict[str, str]:
+        """When and by whom it was changed last, from the operations that its service keeps; of what lives inside another
+        resource, from those of that one which name it."""
+        parent = backend.resource.parent
+        own = backend.methods.get(OPERATIONS)
+        if own is not None and backend.resource.id_field in own.input_type.fields_by_name:
+            service, ident, within = backend.service, {backend.resource.id_field: backend.id}, b""
+        elif parent is not None and parent.target is not None and parent.name in backend.keys:
+            target = parent.target
+            service = target.service or f"{target.api}Service"
+            ident, within = {target.id_field: backend.keys[parent.name]}, name.rpartition("/")[2].encode()
+        else:
+            return {}
+        if OPERATIONS not in methods(service):
+            return {}
+        done = [op for op in self.session.pages(service, OPERATIONS, **ident) if within in op.metadata.value]
+        last = max(done, key=lambda op: op.created_at.ToNanoseconds(), default=None)
+        if last is None or clock(last.created_at) < self.record["started"]:
+            return {}
+        return {"since": clock(last.created_at), "by": last.created_by}
+
+
+def clock(moment: Any) -> str:
+    """A time as the record has it; nothing where there is none."""
+    return moment.ToDatetime().strftime("%Y-%m-%dT%H:%M:%SZ") if moment and moment.seconds else ""

@@ -1,0 +1,1 @@
+"""What was changed outside since a stage was last applied."""
