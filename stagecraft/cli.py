@@ -21,6 +21,7 @@ from stagecraft.confirmation import confirmed
 from stagecraft.cost import command as prices
 from stagecraft.delivery import declared as delivered
 from stagecraft.delivery.files import command as ci
+from stagecraft.drift.command import command as drift
 from stagecraft.export import command as export
 from stagecraft.image import command as image
 from stagecraft.lock import alone
@@ -40,6 +41,7 @@ app.command("ci")(ci)
 app.command("image")(image)
 app.command("export")(export)
 app.command("plan", cls=planning.Planning)(planning.command)
+app.command("drift", cls=planning.Planning)(drift)
 app.command("cost")(prices.cost)
 app.add_typer(prices.app, name="prices")
 console = Console(highlight=False)

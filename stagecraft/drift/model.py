@@ -21,6 +21,7 @@ class Difference:
     new: Any = None  # as it is
     since: str = ""  # UTC, where it is known
     by: str = ""  # the id of whoever did it, where it is known
+    left: bool = False  # the next run leaves it so, because nothing declares it
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,9 @@ def of_playbook(stage: str, told: dict[str, Any], commit: str) -> Drift:
     unknown = []
     for host, found in sorted(told.get("machines", {}).items()):
         if found.get("recorded"):
-            rows += [Difference(host, **row) for row in found["drift"]]
+            rows += [Difference(host, **row, left=row["what"] == "new") for row in found["drift"]]
         else:
-            unknown.append(f"{host}: {found.get('why') or 'nothing was recorded of it yet; the next apply does'}")
+            unknown.append(f"{host}: {found.get('msg') or 'nothing was recorded of it yet; the next apply does'}")
     then = str(told["by"].get("commit", ""))
     return Drift(
         stage,

@@ -17,7 +17,11 @@ def line(one: Difference) -> str:
     """`vpc_subnet a cidr: 10.0.0.0/24 → 10.0.1.0/24 (since …, by …)`."""
     field = f" {one.field}" if one.field else ""
     said = {"gone": "is gone", "new": "is new"}.get(one.what) or f"{value(one.old)} → {value(one.new)}"
-    told = [f"since {one.since}" if one.since else "", f"by {one.by}" if one.by else ""]
+    told = [
+        f"since {one.since}" if one.since else "",
+        f"by {one.by}" if one.by else "",
+        "not declared, so a run leaves it" if one.left else "",
+    ]
     when = ", ".join(filter(None, told))
     return f"{one.kind} {one.name}{field}: {said}{f' ({when})' if when else ''}"
 
@@ -39,8 +43,7 @@ def show(drift: Drift, console: Console) -> None:
         )
     if drift.differences:
         console.print(
-            "an apply brings back what is changed or gone; what is new stays: delete it, declare it, or name it in"
-            " drift_ignored",
+            "a run brings back what is declared; the rest stays: undo it, declare it, or name it in drift_ignored",
             soft_wrap=True,
         )
     console.print(drift.closing(), style="bold", soft_wrap=True)

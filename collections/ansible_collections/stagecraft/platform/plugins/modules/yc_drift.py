@@ -24,6 +24,13 @@ options:
     description: What is declared now, as M(stagecraft.platform.yc_stack) takes it.
     type: raw
     default: {}
+  ignore:
+    description:
+      - What to leave out, as C(<kind> <name>) or C(<kind> <name> <field>), where name and field may have C(*), C(?) and
+        C([...]). Patterns for M(stagecraft.platform.machine_state) are taken, and mean nothing here.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     support: full
@@ -43,10 +50,19 @@ RETURN = r"""
 drift:
   description: >-
     What is not as the record has it. Each has C(what) (V(changed), V(gone) or V(new)), C(kind) as in
-    M(stagecraft.platform.yc_stack), C(name), C(field), C(old) as it was applied, C(new) as it is, and C(since) and C(by)
-    where they are known.
+    M(stagecraft.platform.yc_stack), C(name), C(field), C(old) as it was applied, C(new) as it is, C(since) and C(by) where
+    they are known, and C(left), whether a run leaves it so because nothing declares it.
   type: list
   elements: dict
+  returned: always
+ignored:
+  description: How much O(ignore) has left out.
+  type: int
+  returned: always
+of_machines:
+  description: The patterns of O(ignore) that are for M(stagecraft.platform.machine_state).
+  type: list
+  elements: str
   returned: always
 not_asked:
   description: Kinds whose service could not be asked, each with why, such as C(UNIMPLEMENTED) or C(no endpoint).

@@ -38,7 +38,9 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     gc.set_threshold(GARBAGE)
     record = request["record"]
     if "seen" not in record:
-        raise Fail("the record of the last run does not say what there was: apply the stage once, which writes a new one")
+        raise Fail(
+            "the record of the last run does not say what there was: apply the stage once, which writes a new one"
+        )
     labels = {STAGE: record["stage"], APP: record["app"]}
     session = Reading.from_options(request["connection"] | {"stage_labels": labels})
     session.notice = answers.notice
@@ -53,7 +55,18 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
 
 
 def row(what: str, kind: str, name: str, **more: Any) -> dict[str, Any]:
-    return {"what": what, "kind": kind, "name": name, "field": "", "old": None, "new": None, "since": "", "by": "", "left": what == "new", **more}
+    return {
+        "what": what,
+        "kind": kind,
+        "name": name,
+        "field": "",
+        "old": None,
+        "new": None,
+        "since": "",
+        "by": "",
+        "left": what == "new",
+        **more,
+    }
 
 
 def declarations(declared: Any, session: Reading) -> dict[str, dict[str, Any]]:
@@ -67,7 +80,9 @@ def declarations(declared: Any, session: Reading) -> dict[str, dict[str, Any]]:
                 except Fail:
                     continue
                 if not wrong:
-                    known[Run(BY_KIND[kind].backend(session, BY_KIND[kind], params), params, session, True).label()] = params
+                    known[Run(BY_KIND[kind].backend(session, BY_KIND[kind], params), params, session, True).label()] = (
+                        params
+                    )
     return known
 
 
@@ -132,7 +147,9 @@ class Drift:
 
     def version(self, item: str, there: Found) -> list[dict[str, Any]]:
         """A secret shows no value: its current version tells that somebody has written another one."""
-        known = self.record.get("secrets", {}).get(item.partition(" ")[2]) if item.startswith("lockbox_secret ") else None
+        known = (
+            self.record.get("secrets", {}).get(item.partition(" ")[2]) if item.startswith("lockbox_secret ") else None
+        )
         current = there.backend.raw.current_version.id if known else None
         return [{"field": "current_version", "old": known, "new": current, "left": False}] if current != known else []
 
@@ -142,7 +159,7 @@ class Drift:
         if not resource.same_as:
             return None
         own = [n for n, b in self.session.bound(resource).items() if b.field.key and not b.field.env]
-        params = {n: None for n in self.session.bound(resource)} | {own[0]: name, "state": "present"}
+        params = dict.fromkeys(self.session.bound(resource)) | {own[0]: name, "state": "present"}
         engine = Run(resource.backend(self.session, resource, params), params, self.session, True)
         have = engine.find()
         return Found(resource, engine.backend, engine.backend.keys, have, have) if have else None

@@ -1,0 +1,55 @@
+"""What was changed behind the back of the partners stage: named, repaired by the next run, and nothing else."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+
+import hand_made
+import pytest
+from commands import ROOT, stagecraft
+from partners_stage import STAGE, as_root, report
+from sdk_calls import Caller
+
+from rehearsal import environment
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+
+drift = functools.partial(report, "drift")
+LEFT = "user alice,group alice,package tree,port *:8099/tcp,postgresql_database main/inference extensions*"
+
+
+def named(found: dict) -> set[tuple[str, str, str, str]]:
+    return {(row["kind"], row["name"], row["what"], row["field"]) for row in found["differences"]}
+
+
+def test_nothing_has_drifted_on_a_stage_that_was_just_applied():
+    stagecraft("apply", STAGE)
+    found = drift(0)
+    assert found["differences"] == [] == found["unknown"] and found["ignored"] == 0
+
+
+def test_fifteen_changes_are_named_and_repaired_and_what_is_ignored_stays():
+    with Caller(environment.netns(STAGE), environment.environment(STAGE)) as cloud:
+        done, left = hand_made.in_the_cloud(cloud), hand_made.an_extension(cloud)
+    for one in (*hand_made.ON_MACHINES, *hand_made.IGNORED):
+        made = as_root(one.host, one.script)
+        assert made.returncode == 0, made.stdout + made.stderr
+    done |= {row for one in hand_made.ON_MACHINES for row in one.rows}
+    left |= {row for one in hand_made.IGNORED for row in one.rows}
+    found = drift(2)
+    assert named(found) == done | left
+    dated = {row["kind"] for row in found["differences"] if row["since"]}
+    assert dated >= {"file", "package", "unit", "user", "vpc_security_group", "compute_instance"}
+    found = drift(2, "-e", f"drift_ignored={LEFT}")
+    assert named(found) == done and found["ignored"] == len(left)
+    stagecraft("apply", STAGE)
+    assert named(drift(2)) == left, "a run brings back what is declared, and does not take over the rest"
+    assert drift(0, "-e", f"drift_ignored={LEFT}")["ignored"] == len(left)
+
+
+def test_a_pattern_that_means_nothing_is_refused():
+    command = [sys.executable, "-m", "stagecraft", "drift", STAGE, "-e", "drift_ignored=packages tree"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1 and "'packages tree'" in done.stderr, done.stderr
