@@ -14,7 +14,7 @@ RUN := $(PY) -m stagecraft
 # A run starts many Pythons: what one has compiled, the next need not.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
+.PHONY: drift $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 
 help: ## Show this
@@ -35,6 +35,9 @@ rehearse: $(READY) ## Build STAGE on this machine, check it, build it again
 # 2 says that there is something to do, which make would call an error.
 plan: $(READY) ## Say what would change in STAGE, and change nothing (ARGS='--html plan.html')
 	@$(RUN) plan "$(STAGE)" $(ARGS) || [ $$? -eq 2 ]
+
+drift: $(READY) ## Say what was changed outside since the last apply of STAGE (ARGS='--watch 6h')
+	@$(RUN) drift "$(STAGE)" $(ARGS) || [ $$? -eq 2 ]
 
 cost: $(READY) ## What STAGE costs a month, or each stage (ARGS='--what-if serving.preemptible=true')
 	@$(RUN) cost $(STAGE) $(ARGS)

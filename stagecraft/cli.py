@@ -26,12 +26,13 @@ from stagecraft.export import command as export
 from stagecraft.image import command as image
 from stagecraft.lock import alone
 from stagecraft.options import At, Confirm, Extra, Machine, PlanFile, StageName, What
-from stagecraft.plan import command as planning
 from stagecraft.plan import saved
+from stagecraft.plan.command import command as planning
 from stagecraft.schema.files import command as schema
 from stagecraft.stages import ROOT, Refused, Stage, names, stage, unknown
 from stagecraft.target import Target, Where, rehearsal_of, target_of
 from stagecraft.topology.files import command as topology
+from stagecraft.verdict import Verdict
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command("schema")(schema)
@@ -40,8 +41,8 @@ app.command("chaos")(chaos)
 app.command("ci")(ci)
 app.command("image")(image)
 app.command("export")(export)
-app.command("plan", cls=planning.Planning)(planning.command)
-app.command("drift", cls=planning.Planning)(drift)
+app.command("plan", cls=Verdict)(planning)
+app.command("drift", cls=Verdict)(drift)
 app.command("cost")(prices.cost)
 app.add_typer(prices.app, name="prices")
 console = Console(highlight=False)

@@ -9,15 +9,15 @@ import typer
 from rich.console import Console
 
 from stagecraft import declarations, playbooks
-from stagecraft.drift import model, report
+from stagecraft.drift import model, report, watch
 from stagecraft.lock import alone
 from stagecraft.options import At, Extra, StageName
 from stagecraft.plan.make import ONLY_CLOUD, commit
-from stagecraft.stages import ROOT, Refused, stage
-from stagecraft.target import target_of
+from stagecraft.stages import ROOT, Refused, Stage, stage
+from stagecraft.target import Where, target_of
+from stagecraft.verdict import SOMETHING, errors
 
 PLAYBOOK = ROOT / "playbooks" / "drift.yml"
-SOMETHING = 2  # the exit code where something differs
 
 
 def command(
@@ -25,21 +25,42 @@ def command(
     where: At = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     cloud: Annotated[bool, typer.Option("--cloud", help="Only the cloud's side: no machine is asked.")] = False,
+    export: Annotated[
+        bool, typer.Option("--export", help="Tell the stage's monitoring, whose alert StageDrifted then says it.")
+    ] = False,
+    every: Annotated[
+        str, typer.Option("--watch", metavar="EVERY|off", help="Do that by a systemd timer: 30min, 6h; or no longer.")
+    ] = "",
     extra_vars: Extra = None,
 ) -> None:
     """Say what was changed outside since the last apply; change nothing. Exit code 0: nothing; 2: something; 1: error."""
-    chosen, variables = stage(name), playbooks.known_variables(extra_vars or [])
-    declarations.check(chosen)
-    errors = Console(stderr=True, highlight=False)
-    with alone(chosen, "drift"):
-        target = target_of(chosen, where)
-        errors.print(f"[bold]{name}[/] in {target.where}")
-        outcome = playbooks.run(target, PLAYBOOK, errors, variables, ONLY_CLOUD if cloud else "", quietly=True)
-    if "drift" not in outcome.told:
-        raise Refused(f"{name}: the playbook has said nothing of drift; its log: {outcome.log}")
-    found = model.of_playbook(name, outcome.told["drift"], commit())
+    with errors():
+        found = looked(stage(name), where, extra_vars or [], cloud_only=cloud, export=export, every=every)
+    if found is None:
+        return
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2, default=str))
     else:
         report.show(found, Console(highlight=False))
     raise SystemExit(SOMETHING if found.differences else 0)
+
+
+def looked(
+    chosen: Stage, where: Where | None, extra: list[str], *, cloud_only: bool, export: bool, every: str
+) -> model.Drift | None:
+    """The drift of a stage; nothing where a timer is to look instead. Raises Refused."""
+    if export and cloud_only:
+        raise Refused("--export tells a machine of the stage, and --cloud asks none: leave one of them out.")
+    variables = playbooks.known_variables(extra) | ({"drift_exported": "true"} if export else {})
+    declarations.check(chosen)
+    console = Console(stderr=True, highlight=False)
+    with alone(chosen, "drift"):
+        target = target_of(chosen, where)
+        if every:
+            console.print(watch.watch(target, every))
+            return None
+        console.print(f"[bold]{chosen.name}[/] in {target.where}")
+        outcome = playbooks.run(target, PLAYBOOK, console, variables, ONLY_CLOUD if cloud_only else "", quietly=True)
+    if "drift" not in outcome.told:
+        raise Refused(f"{chosen.name}: the playbook has said nothing of drift; its log: {outcome.log}")
+    return model.of_playbook(chosen.name, outcome.told["drift"], commit())

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from typer.core import TyperCommand
 
 from stagecraft import declarations, playbooks
 from stagecraft.delivery.comment import publish
@@ -20,8 +19,7 @@ from stagecraft.plan import make, markdown, model, page, saved, terminal
 from stagecraft.stages import Refused, Stage, stage
 from stagecraft.target import Where, target_of
 from stagecraft.topology.files import svg
-
-SOMETHING, ERROR = 2, 1  # exit codes; 2 elsewhere means that the command line is wrong
+from stagecraft.verdict import SOMETHING, errors
 
 
 class Form(StrEnum):
@@ -30,18 +28,6 @@ class Form(StrEnum):
     TERMINAL = "terminal"
     JSON = "json"
     MARKDOWN = "markdown"
-
-
-class Planning(TyperCommand):
-    """A wrong command line must not be taken for a plan that has something to do."""
-
-    def make_context(self, *arguments: Any, **more: Any) -> Any:
-        try:
-            return super().make_context(*arguments, **more)
-        except Exception as error:
-            if getattr(error, "exit_code", 0) == SOMETHING:
-                error.exit_code = ERROR  # type: ignore[attr-defined]
-            raise
 
 
 def command(
@@ -60,7 +46,7 @@ def command(
     extra_vars: Extra = None,
 ) -> None:
     """Say what would change in the cloud and on machines; change nothing. Exit code 0: nothing; 2: something; 1: error."""
-    try:
+    with errors():
         if as_json and as_markdown:
             raise Refused("Say --json or --markdown, not both.")
         plan = made(stage(name), where, extra_vars or [], cloud_only=cloud)
@@ -68,8 +54,6 @@ def command(
             saved.write(plan, out)
         if html:
             page.write(plan, html, picture(stage(name)))
-    except Refused as refused:
-        raise Refused(str(refused), ERROR if refused.code == SOMETHING else refused.code) from None
     printed(plan, Form.JSON if as_json else Form.MARKDOWN if as_markdown else Form.TERMINAL)
     if comment:
         typer.echo(publish(name, markdown.written(plan), comment), err=True)
