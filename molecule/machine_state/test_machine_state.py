@@ -57,13 +57,13 @@ for _ in $(seq 50); do curl --silent --output /dev/null http://127.0.0.1:8000/ &
 """
 
 
-def ask(host, **options):
-    """What the module returns on this host."""
+def ask(host, *flags, **options):
+    """What the module returns on this host; flags are of the command `ansible`."""
     inventories = (Path(__file__).parents[1] / "shared" / "inventory.yml", STATE / "machine_state.json")
     ansible = Path(os.environ["STAGECRAFT_MOLECULE_ANSIBLE"]).with_name("ansible")
     done = subprocess.run(
         [
-            ansible, host.backend.name, *(f"--inventory={file}" for file in inventories),
+            ansible, host.backend.name, *flags, *(f"--inventory={file}" for file in inventories),
             "--module-name=stagecraft.platform.machine_state", f"--args={json.dumps(options)}",
         ],
         capture_output=True, text=True, env={**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
@@ -147,7 +147,9 @@ def test_what_was_before_a_run_stays_and_what_a_run_did_is_recorded(host, change
     known = [row for row in changed[0]["drift"] if row["since"]]
     time.sleep(1)
     began = now()
-    assert ask(host, state="recorded", began=began)["drift"] == known
+    recorded = host.file(RECORD).content_string
+    assert ask(host, "--check", state="recorded", began=began)["drift"] == known
+    assert host.file(RECORD).content_string == recorded, "check mode wrote a record"
     assert ask(host, state="recorded", began=began)["drift"] == known
     assert ask(host, state="compared")["drift"] == known
     host.run_expect([0], "echo by-the-run > /srv/state/page")

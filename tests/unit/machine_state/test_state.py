@@ -170,6 +170,10 @@ def test_what_a_tree_gave_up_or_brought_is_no_drift(machine):
     machine.own("/etc/demo/secret", "/etc/systemd/system/a.service.d/x.conf")
     record = machine_state.adopt(record, machine.take(record), "2026-02-01T00:00:00Z", time.time() + 1)
     assert machine.told(record) == [] and not record.kept
+    machine.own()
+    record = machine_state.adopt(record, machine.take(record), "2026-02-02T00:00:00Z", NEVER)
+    machine.write("/etc/demo/secret", "is nobody's by now\n")
+    assert machine.told(record) == []
 
 
 def test_the_record_is_whole_and_only_for_its_owner(machine, tmp_path):
