@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import datetime
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.stagecraft.platform.plugins.module_utils import machine_state_accounts as accounts
 from ansible_collections.stagecraft.platform.plugins.module_utils import machine_state_units as systemd
@@ -27,7 +27,8 @@ SHORT = 8  # digits of a checksum
 
 @dataclass(frozen=True)
 class Difference:
-    """A thing that is changed, gone or new; of a changed one, the field that is. `at` is in seconds since 1970."""
+    """A thing that is changed, gone or new; of a changed one, the field that is. `at` is in seconds since 1970, and `value`
+    what the field has, as the record would have it."""
 
     kind: str
     name: str
@@ -36,11 +37,26 @@ class Difference:
     old: str
     new: str
     at: float | None
+    value: str = ""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What is the same as long as nobody has changed it again."""
+        return self.kind, self.name, self.what, self.field, self.value
 
     def row(self) -> dict[str, str]:
         """What the module returns of it."""
         shown = {"kind": self.kind, "name": self.name, "what": self.what, "field": self.field}
         return {**shown, "old": self.old, "new": self.new, "since": clock(self.at)}
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a machine should be as the last run left it. `kept` is what already was drift then, by key, with its time."""
+
+    written: str
+    things: Things
+    kept: dict[tuple[str, ...], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,11 +71,11 @@ class State:
         return {kind: found.things for kind, found in self.found.items()}
 
 
-def take(root: str, recorded: Things | None, units: str, journal: Callable[[str], float | None]) -> State:
+def take(root: str, record: Record | None, units: str, journal: Callable[[str], float | None]) -> State:
     """The machine whose files are below `root`, as it is; of the files, those of trees, of the record and of watched
     folders. `units` and `journal` are as machine_state_units.units takes them. Raises TreeError for a damaged manifest."""
     mine = owned(root)
-    paths = mine | watched(root) | {*(recorded or {}).get("file", {})}
+    paths = mine | watched(root) | {*(record.things if record else {}).get("file", {})}
     names = accounts.names(root, "etc/passwd"), accounts.names(root, "etc/group")
     return State(
         {
@@ -74,14 +90,15 @@ def take(root: str, recorded: Things | None, units: str, journal: Callable[[str]
     )
 
 
-def compare(recorded: Things, now: State) -> list[Difference]:
+def compare(record: Record, now: State) -> list[Difference]:
     """What differs, in the order of kind, name and field."""
     found = []
     for kind, things in now.things.items():
-        old = recorded.get(kind, {})
-        for name in sorted(old.keys() | things.keys()):
+        old = record.things.get(kind, {})
+        for name in old.keys() | things.keys():
             found += differences(kind, name, old.get(name), things.get(name), now)
-    return sorted(found, key=lambda one: (one.kind, one.name, one.field))
+    known = (replace(one, at=record.kept[one.key]) if one.key in record.kept else one for one in found)
+    return sorted(known, key=lambda one: (one.kind, one.name, one.field))
 
 
 def differences(
@@ -93,13 +110,15 @@ def differences(
         old, new = DEFAULTS[kind] | (old or {}), DEFAULTS[kind] | (new or {})
     if old is None or new is None:
         what, there = ("gone", old) if new is None else ("new", new)
-        if there is not None and counts(kind, name, what, there, now):
-            told = summary(kind, there)
-            yield Difference(kind, name, what, "", *((told, "") if what == "gone" else ("", told)), since(name, ""))
+        if counts(kind, name, what, there or {}, now):
+            told = there["process"] if there and kind == "port" else ""
+            yield Difference(
+                kind, name, what, "", told if new is None else "", told if old is None else "", since(name, "")
+            )
         return
-    for field in sorted(old.keys() & new.keys()):
-        if is_drift(kind, field, old[field], new[field]):
-            yield Difference(kind, name, "changed", field, *shown(field, old, new), since(name, field))
+    for one in old.keys() & new.keys():
+        if is_drift(kind, one, old[one], new[one]):
+            yield Difference(kind, name, "changed", one, *shown(one, old, new), since(name, one), new[one])
 
 
 def counts(kind: str, name: str, what: str, there: dict[str, str], now: State) -> bool:
@@ -109,27 +128,22 @@ def counts(kind: str, name: str, what: str, there: dict[str, str], now: State) -
     return not (kind == "file" and what == "new" and name in now.owned)
 
 
-def is_drift(kind: str, field: str, old: str, new: str) -> bool:
-    """Whether it is drift that a field has another value."""
-    if kind == "unit" and field == "active":
+def is_drift(kind: str, name: str, old: str, new: str) -> bool:
+    """Whether it is drift that the field of this name has another value."""
+    if kind == "unit" and name == "active":
         return systemd.is_drift(old, new)
     return old != new and kind != "package"
 
 
-def summary(kind: str, there: dict[str, str]) -> str:
-    """What is told of a thing that came or went."""
-    return there["process"] if kind == "port" else ""
-
-
-def shown(field: str, old: dict[str, str], new: dict[str, str]) -> tuple[str, str]:
-    """The values of a field as a person may see them."""
-    was, now = old[field], new[field]
-    if field == "password":
+def shown(name: str, old: dict[str, str], new: dict[str, str]) -> tuple[str, str]:
+    """The values of the field of this name, as a person may see them."""
+    was, now = old[name], new[name]
+    if name == "password":
         was, now = was.split()[0], now.split()[0]
         return was, "changed" if was == now else now
-    if field == "active":
+    if name == "active":
         return was.replace(systemd.QUIET, systemd.ACTIVE), now
-    if field != "content":
+    if name != "content":
         return was, now
     (old_digest, old_size), (new_digest, new_size) = was.split(), now.split()
     if not all(int(file["mode"], 8) & READABLE for file in (old, new)):
@@ -137,26 +151,27 @@ def shown(field: str, old: dict[str, str], new: dict[str, str]) -> tuple[str, st
     return f"sha256:{old_digest[:SHORT]}… ({old_size} bytes)", f"sha256:{new_digest[:SHORT]}… ({new_size} bytes)"
 
 
-def adopt(recorded: Things, now: State, began: float) -> tuple[Things, list[Difference]]:
-    """What to record: the state now, but for what had changed before `began`, whose recorded values are kept; and what
-    that is. What changed at a time that is not known is taken as it is now."""
-    files_now = {path: file for path, file in recorded.get("file", {}).items() if path in now.owned or is_watched(path)}
-    found = compare({**recorded, "file": files_now}, now)
-    kept = [one for one in found if one.at is not None and one.at < began]
+def adopt(record: Record, now: State, written: str, began: float) -> Record:
+    """The next record: the state now, but for what was drift when the last one was written, or had changed before `began`,
+    whose recorded values are kept. What changed at a time that is not known is taken as it is."""
+    found = compare(record, now)
+    gone = {path for path in record.things.get("file", {}) if path not in now.owned and not is_watched(path)}
+    kept = [one for one in found if one.at is not None and (one.at < began or one.key in record.kept)]
+    kept = [one for one in kept if one.kind != "file" or one.name not in gone]
     things = copy.deepcopy(now.things)
+    things["file"] = {path: file for path, file in things["file"].items() if path not in gone}
     for one in kept:
-        old, new = recorded.get(one.kind, {}).get(one.name, {}), things[one.kind]
+        old, new = record.things.get(one.kind, {}).get(one.name, {}), things[one.kind]
         if one.what == "new":
             del new[one.name]
         elif one.what == "gone":
             new[one.name] = old
         else:
-            new.setdefault(one.name, {})[one.field] = old.get(one.field) or DEFAULTS[one.kind][one.field]
-    return things, kept
+            new.setdefault(one.name, {})[one.field] = {**DEFAULTS.get(one.kind, {}), **old}[one.field]
+    return Record(written, things, {one.key: one.at for one in kept if one.at is not None})
 
 
 def clock(at: float | None) -> str:
     """A time as it is told: in UTC, to the second; nothing where it is not known."""
-    return (
-        "" if at is None else datetime.datetime.fromtimestamp(at, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    )
+    moment = None if at is None else datetime.datetime.fromtimestamp(at, datetime.timezone.utc)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""

@@ -17,6 +17,7 @@ from ansible_collections.stagecraft.platform.plugins.module_utils.machine_state_
 KEY_FILES = ("{home}/.ssh/authorized_keys", "{home}/.ssh/authorized_keys2", "/etc/ssh/authorized_keys.d/{name}")
 MOST = 1 << 20  # bytes of a file with keys that are read
 SHORT = 12  # characters of a fingerprint
+DAY = 86400  # seconds; /etc/shadow counts days
 KEY = re.compile(r"\s*(?:(?P<options>[^#\s].*?)\s+)?(?:ssh|ecdsa|sk)-\S+\s+(?P<key>AAAA\S+)")
 
 
@@ -32,13 +33,13 @@ def names(root: str, path: str) -> dict[int, str]:
 
 def users(root: str) -> Found:
     """Users with their numbers, home, shell, the state of their password and the fingerprints of their keys."""
-    hashes = {row[0]: row[1] for row in rows(root, "etc/shadow")}
+    shadow = {row[0]: row for row in rows(root, "etc/shadow")}
     things, homes = {}, {}
     for name, _, uid, gid, _, home, shell in (row for row in rows(root, "etc/passwd") if len(row) == 7):
         homes[name] = home
         things[name] = {
             "uid": uid, "gid": gid, "home": home, "shell": shell,
-            "password": password(hashes.get(name, "")), "keys": keys(root, name, home),
+            "password": password(shadow.get(name, ["", ""])[1]), "keys": keys(root, name, home),
         }  # fmt: skip
 
     def since(name: str, field: str) -> float | None:
@@ -50,8 +51,11 @@ def users(root: str) -> Found:
         changed = changed_at(f"{root}/etc/{'shadow' if field == 'password' else 'passwd'}")
         if field or name not in homes or changed is None:
             return changed
-        # Others may have come later: the oldest file of its home is nearer to when this user came.
-        return min([changed, *oldest(root + homes[name], int(things[name]["uid"]))])
+        # Others may have come later: the oldest file of its home is nearer to when this user came, unless it is older than
+        # the password, which comes with the user.
+        day = "".join(shadow.get(name, [])[2:3])
+        since_then = int(day) * DAY if day.isdigit() else 0
+        return min([changed, *(at for at in homely(f"{root}{homes[name]}", things[name]["uid"]) if at >= since_then)])
 
     return Found(things, since)
 
@@ -73,12 +77,12 @@ def password(hashed: str) -> str:
     return "locked" if hashed[0] in "!*" else f"set {hashlib.sha256(hashed.encode()).hexdigest()}"
 
 
-def oldest(home: str, uid: int) -> Iterator[float]:
+def homely(home: str, uid: str) -> Iterator[float]:
     """When the files right below a user's home that are the user's were last changed."""
     with contextlib.suppress(OSError):
         for entry in os.scandir(home):
             status = entry.stat(follow_symlinks=False)
-            if status.st_uid == uid:
+            if status.st_uid == int(uid):
                 yield status.st_ctime
 
 

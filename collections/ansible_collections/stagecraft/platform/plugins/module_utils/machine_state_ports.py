@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.machine_state_files import Found
 from ansible_collections.stagecraft.platform.plugins.module_utils.machine_state_packages import text
@@ -21,12 +22,12 @@ TICKS = os.sysconf("SC_CLK_TCK")
 def ports(root: str) -> Found:
     """Ports by `<address>:<port>/<protocol>`: TCP that listens, and UDP below the range of ports that clients get."""
     proc = f"{root}/proc"
-    opened = {inode: name for table in TABLES for name, inode in sockets(proc, table)}
+    names = {inode: name for table in TABLES for name, inode in sockets(proc, table)}
     began: dict[str, tuple[float, str]] = {}
-    for inode, started, process in owners(proc, opened.keys()):
+    for inode, started, process in owners(proc, names):
         # A socket that systemd hands to a service stays systemd's: the older process is named.
-        began[opened[inode]] = min(began.get(opened[inode], (started, process)), (started, process))
-    things = {name: {"process": began[name][1] if name in began else KERNEL} for name in opened.values()}
+        began[names[inode]] = min(began.get(names[inode], (started, process)), (started, process))
+    things = {name: {"process": began[name][1] if name in began else KERNEL} for name in names.values()}
     return Found(things, lambda name, _: began[name][0] if name in began else None)
 
 
@@ -50,16 +51,21 @@ def shown(address: str) -> str:
     return f"[{socket.inet_ntop(socket.AF_INET6, b''.join(words))}]"
 
 
-def owners(proc: str, inodes: Iterator[str] | set[str]) -> Iterator[tuple[str, float, str]]:
+def owners(proc: str, inodes: Iterable[str]) -> Iterator[tuple[str, float, str]]:
     """The inode, the start (in seconds since 1970) and the name of each process that holds one of these sockets."""
     booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     wanted = {f"socket:[{inode}]": inode for inode in inodes}
     for pid in filter(str.isdigit, os.listdir(proc)):
-        try:
-            held = {os.readlink(entry.path) for entry in os.scandir(os.path.join(proc, pid, "fd"))} & wanted.keys()
-        except OSError:  # it has ended meanwhile, or closed what it held
-            continue
-        if held:
-            before, _, after = text(proc, f"{pid}/stat").rpartition(")")
-            started = booted + int(after.split()[19]) / TICKS if after else time.time()
+        held = wanted.keys() & opened(f"{proc}/{pid}/fd")
+        before, _, after = text(proc, f"{pid}/stat").rpartition(")") if held else ("", "", "")
+        if after:
+            started = booted + int(after.split()[19]) / TICKS
             yield from ((wanted[link], started, before.partition("(")[2]) for link in held)
+
+
+def opened(folder: str) -> Iterator[str]:
+    """What the descriptors of a process are; none of one that has ended meanwhile."""
+    with contextlib.suppress(OSError):
+        for descriptor in os.listdir(folder):
+            with contextlib.suppress(OSError):  # it was closed meanwhile
+                yield os.readlink(f"{folder}/{descriptor}")

@@ -6,7 +6,7 @@ import json
 
 from ansible_collections.stagecraft.platform.plugins.module_utils.config_tree_apply import replace
 from ansible_collections.stagecraft.platform.plugins.module_utils.config_tree_paths import Walker
-from ansible_collections.stagecraft.platform.plugins.module_utils.machine_state import Things
+from ansible_collections.stagecraft.platform.plugins.module_utils.machine_state import Record
 
 VERSION = 1
 
@@ -15,14 +15,14 @@ class Damaged(Exception):
     """A sentence for the person who runs the play: which file, what is wrong, what to do."""
 
 
-def load(path: str) -> tuple[str, Things] | None:
-    """When the state was recorded, and the state; None where there is none. Raises Damaged for what is no record."""
+def load(path: str) -> Record | None:
+    """The record; None where there is none. Raises Damaged for what is no record."""
     try:
         with open(path) as file:
             kept = json.load(file)
         if kept["version"] != VERSION:
             raise ValueError(f"its version is {kept['version']}, not {VERSION}")
-        return kept["recorded"], kept["things"]
+        return Record(kept["written"], kept["things"], {tuple(key): at for key, at in kept["kept"]})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -31,8 +31,9 @@ def load(path: str) -> tuple[str, Things] | None:
         ) from error
 
 
-def save(path: str, recorded: str, things: Things) -> None:
+def save(path: str, record: Record) -> None:
     """Write the record at once, so that there is always a whole one. Raises TreeError where it may not be there."""
     spot = Walker().locate(path, create=True)
     assert spot.folder is not None
-    replace(spot.folder, spot.name, json.dumps({"version": VERSION, "recorded": recorded, "things": things}).encode())
+    content = {"version": VERSION, **vars(record), "kept": [*record.kept.items()]}
+    replace(spot.folder, spot.name, json.dumps(content).encode())

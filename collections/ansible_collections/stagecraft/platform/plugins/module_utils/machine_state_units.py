@@ -25,15 +25,8 @@ PASSING = "passing"  # on its way to another state, or skipped by its conditions
 STARTED = ("enabled", "enabled-runtime", "linked", "disabled")
 # Sessions of people.
 SESSIONS = (
-    "user@",
-    "user-runtime-dir@",
-    "getty@",
-    "serial-getty@",
-    "console-getty",
-    "container-getty@",
-    "ssh@",
-    "sshd@",
-)
+    "user@", "user-runtime-dir@", "getty@", "serial-getty@", "console-getty", "container-getty@", "ssh@", "sshd@",
+)  # fmt: skip
 
 
 def units(root: str, answered: str, journal: Callable[[str], float | None]) -> Found:

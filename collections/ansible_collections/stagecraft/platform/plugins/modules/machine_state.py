@@ -99,8 +99,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stagecraft.platform.plugins.module_utils.config_tree_paths import TreeError
 from ansible_collections.stagecraft.platform.plugins.module_utils.drift import MACHINE_KINDS, drift_ignored
 from ansible_collections.stagecraft.platform.plugins.module_utils.machine_state import (
+    Record,
     State,
-    Things,
     adopt,
     clock,
     compare,
@@ -146,37 +146,39 @@ def last_written(module: AnsibleModule, unit: str) -> float | None:
     return int(json.loads(out)["__REALTIME_TIMESTAMP"]) / 1e6 if code == 0 and out.strip() else None
 
 
-def look(module: AnsibleModule, recorded: Things | None) -> State:
+def look(module: AnsibleModule, record: Record | None) -> State:
     """What the machine is now. Ends the module where systemd does not answer."""
     code, out, error = module.run_command(COMMAND)
     if code:
         module.fail_json(msg=f"systemctl show: {error.strip()}")
-    return take("", recorded, out, lambda unit: last_written(module, unit))
+    return take("", record, out, lambda unit: last_written(module, unit))
 
 
 def compared(module: AnsibleModule, ignored: Callable[[Mapping[str, str]], bool]) -> dict:
     """What differs from the record."""
-    written, recorded = load(module.params["path"]) or ("", None)
-    if recorded is None:
+    record = load(module.params["path"])
+    if record is None:
         return {"drift": [], "ignored": 0, "recorded": ""}
-    rows = [one.row() for one in compare(recorded, look(module, recorded))]
+    rows = [one.row() for one in compare(record, look(module, record))]
     left = [row for row in rows if not ignored(row)]
-    return {"drift": left, "ignored": len(rows) - len(left), "recorded": written}
+    return {"drift": left, "ignored": len(rows) - len(left), "recorded": record.written}
 
 
 def recorded(module: AnsibleModule, began: float) -> dict:
     """Write the record; what stays drift."""
     try:
-        written, last = load(module.params["path"]) or ("", None)
+        last = load(module.params["path"])
     except Damaged as error:
         module.warn(str(error))
-        written, last = "", None
-    now = look(module, last)
-    things, kept = (now.things, []) if last is None else adopt(last, now, began)
+        last = None
+    before = last if began else None
+    now, written = look(module, before), clock(time.time())
+    record = adopt(before, now, written, began) if before else Record(written, now.things)
     if not module.check_mode:
-        written = clock(time.time())
-        save(module.params["path"], written, things)
-    return {"drift": [one.row() for one in kept], "ignored": 0, "recorded": written}
+        save(module.params["path"], record)
+        last = record
+    rows = [one.row() for one in compare(record, now)]
+    return {"drift": rows, "ignored": 0, "recorded": last.written if last else ""}
 
 
 def main() -> None:
