@@ -67,7 +67,7 @@ def cost(
         for one in told:
             console.print(one.closing(), soft_wrap=True)
     if svg:
-        svg.write_text(chart.svg(told))
+        svg.write_text(chart.svg([one.bar() for one in told]))
     raise SystemExit(OVER_BUDGET if any(one.over for one in told) else 0)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from stagecraft.cost.budget import Budget, FirstEstimate, closing
+from stagecraft.cost.chart import Bar
 from stagecraft.cost.estimate import EXACT, Estimate, rounded
 from stagecraft.cost.item import HOURS
 from stagecraft.cost.prices import DOLLAR, Prices, Rate
@@ -33,6 +34,11 @@ class Report:
     @property
     def over(self) -> bool:
         return self.budget is not None and self.budget.exceeded(self.estimate.total)
+
+    def bar(self) -> Bar:
+        """It in the chart."""
+        found = self.estimate
+        return Bar(found.stage, found.components(), found.total, self.budget.monthly if self.budget else None)
 
     def closing(self) -> str:
         return closing(self.estimate, self.budget)
