@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,6 +48,7 @@ def cost(
         raise Refused("Say --json or --markdown, not both.", 2)
     from stagecraft.cost import chart, report  # here, so that other commands start sooner
 
+    gc.disable()  # it ends before garbage matters, and looking for it takes a tenth of its time
     chosen = [stages.stage(name) for name in names or [] if name] or [Stage(name) for name in stages.names()]
     if (what_if or used) and len(chosen) > 1:
         raise Refused("--what-if and --measured are about one stage: say which, as in `stagecraft cost partners`.", 2)
