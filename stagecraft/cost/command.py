@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from stagecraft import stages
 from stagecraft.cost import prices as lists
-from stagecraft.cost.budget import OVER_BUDGET, budget, first_estimate
+from stagecraft.cost.budget import OVER_BUDGET, budget, first_estimate, planned
 from stagecraft.cost.estimate import Estimate, Resources, estimate
 from stagecraft.cost.prices import Prices
 from stagecraft.stages import Refused, Stage
@@ -40,7 +40,9 @@ def cost(
     ] = None,
     used: Annotated[
         Path | None,
-        typer.Option("--measured", help="What was used in a month, in the form of `usage`: compare with it."),
+        typer.Option(
+            "--measured", help="What was used in a month, as `usage` or Prometheus has it: compare with it; - reads it."
+        ),
     ] = None,
 ) -> None:
     """What stages cost a month, by their declarations and the price lists; exit code 3 where one is over its budget."""
@@ -55,17 +57,18 @@ def cost(
     prices, told = lists.load(), []
     for stage in chosen:
         told.append(reported(stage, prices, what_if or [], used))
+    missing = planned() if len(told) > 1 else []
     console = Console(highlight=False)
     if as_json:
         console.out(json.dumps([report.data(one) for one in told], indent=1, ensure_ascii=False))
     elif as_markdown:
-        console.out(report.markdown(told))
+        console.out(report.markdown(told, missing))
     else:
         for one in told:
             console.print(report.table(one), "", *(escape(line) for line in one.remarks()), sep="\n")
             console.print()
         if len(told) > 1:
-            console.print(report.side_table(told))
+            console.print(report.side_table(told), "", *(escape(line) for line in missing), "", sep="\n")
         for one in told:
             console.print(one.closing(), soft_wrap=True)
     if svg:

@@ -130,8 +130,8 @@ def side_table(reports: list[Report]) -> Table:
     return made
 
 
-def markdown(reports: list[Report]) -> str:
-    """The same for a merge request."""
+def markdown(reports: list[Report], planned: list[str]) -> str:
+    """The same for a merge request; `planned` is a line for each stage that is not there yet."""
     said: list[str] = []
     for report in reports:
         said += [f"## {report.estimate.stage}", "", *lines_of(HEAD, rows(report.estimate)), ""]
@@ -143,6 +143,7 @@ def markdown(reports: list[Report]) -> str:
             *lines_of(("", *(r.estimate.stage for r in reports)), side_by_side(reports)),
             "",
         ]
+    said += [line for one in planned for line in (one, "")]
     return "\n".join(said)
 
 
