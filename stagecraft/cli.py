@@ -15,7 +15,6 @@ from rich.markup import escape
 from rehearsal import environment, files, places
 from rehearsal.world import WorldError
 from stagecraft import __version__, declarations, playbooks, rolling, rotation, supervision, testing, verification
-from stagecraft import rehearse as rehearsals
 from stagecraft.chaos_command import command as chaos
 from stagecraft.confirmation import confirmed
 from stagecraft.cost import command as prices
@@ -88,6 +87,8 @@ def stages() -> None:
 @app.command()
 def rehearse(name: StageName = "") -> None:
     """Build a stage on this machine, check it, build it again, and say what was seen."""
+    from stagecraft import rehearse as rehearsals  # here, because it would make every other command start later
+
     chosen = declared(name)
     with alone(chosen, "rehearse"):
         line, as_promised = rehearsals.rehearse(chosen, console)
@@ -139,6 +140,8 @@ def destroy(
     confirm: Confirm = "",
 ) -> None:
     """Take a stage down, data included, and prove that nothing is left."""
+    from stagecraft import rehearse as rehearsals  # here, because it would make every other command start later
+
     chosen = declared(name)
     if where is not Where.CLOUD and rehearsals.nothing_is_there(chosen):
         console.print(f"{name}: destroyed in 0s, 0 resources left, 0 containers left")
@@ -205,6 +208,8 @@ def down(name: StageName = "") -> None:
 @app.command()
 def status(name: StageName = "") -> None:
     """What a rehearsal consists of now, what was asked of its cloud, and where it answers."""
+    from stagecraft import rehearse as rehearsals  # here, because it would make every other command start later
+
     chosen = stage(name)
     code = subprocess.run([sys.executable, "-m", "rehearsal", "status", chosen.name]).returncode
     if not code and environment.is_up(chosen.name):

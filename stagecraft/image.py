@@ -23,8 +23,7 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
-from rehearsal import files, places, wheelhouse
-from rehearsal.packages import wheel_folder
+from rehearsal import files, places
 from rehearsal.world import images, shell
 from stagecraft.stages import ROOT, Refused
 
@@ -224,6 +223,8 @@ def _wheel(folder: Path, source: Source) -> Path:
 
 def _runtime(context: Path, say: Say, fresh: bool) -> str:
     """The image with everything but the application; its name changes with what it is made of."""
+    from rehearsal import packages, wheelhouse  # here, because they would make every other command start later
+
     base = images.reference(BASE)
     image = f"localhost/stagecraft/{NAME}-runtime:{_digest(RECIPE.read_bytes(), LOCK.read_bytes(), base.encode())}"
     if fresh or not _id(image):
@@ -233,8 +234,8 @@ def _runtime(context: Path, say: Say, fresh: bool) -> str:
         say(f"building {image}")
         options = f"-o Acquire::http::Proxy={proxy}" if proxy else ""
         again = ["--no-cache"] if fresh else []
-        packages = f"--volume={wheel_folder()}:/wheels:ro"
-        _podman_build("runtime", context, image, 0, packages, f"--build-arg=APT_OPTIONS={options}", *again)
+        wheels = f"--volume={packages.wheel_folder()}:/wheels:ro"
+        _podman_build("runtime", context, image, 0, wheels, f"--build-arg=APT_OPTIONS={options}", *again)
     return image
 
 

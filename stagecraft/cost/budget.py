@@ -5,13 +5,19 @@ from __future__ import annotations
 import decimal
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import yaml
+
+from stagecraft import stages
 from stagecraft.cost.estimate import Estimate, rounded
 from stagecraft.cost.prices import DOLLAR, Prices
+from stagecraft.declarations import composed, pairs, place_of
 from stagecraft.stages import Refused
 
 OVER_BUDGET = 3  # the exit code
+PLANNED = Path("inventories/shared/first_estimates.yml")
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,19 @@ def budget(stage: str, declared: Any, prices: Prices) -> Budget | None:
         if rate := prices.rates.get(currency):
             dollars = rounded(prices.dollars(monthly, currency))
             worth = f" {monthly} {currency} are {dollars} {DOLLAR} by the rate of {rate.date}."
-        raise Refused(f"{stage}: budget.currency is {currency}; a budget is in {DOLLAR}, as the total is.{worth}", 2)
+        raise Refused(
+            f"{place(stage)}{stage}: budget.currency is {currency}; a budget is in {DOLLAR}, as the total is.{worth}", 2
+        )
     return Budget(monthly)
+
+
+def place(stage: str) -> str:
+    """Where a stage declares its budget, as messages begin; nothing where no file of it does."""
+    for file in sorted((stages.Stage(stage).inventory / "group_vars" / "all").glob("*.yml")):
+        for key, _ in pairs(composed(file)):
+            if key.value == "budget":
+                return f"{stages.shown(file)}:{place_of(key)}: "
+    return ""
 
 
 def first_estimate(stage: str, declared: Any) -> FirstEstimate | None:
@@ -60,6 +77,18 @@ def first_estimate(stage: str, declared: Any) -> FirstEstimate | None:
         return None
     fields = mapping(stage, "first_estimate", declared, {"monthly", "why"}, {"monthly", "why"})
     return FirstEstimate(amount(f"{stage}: first_estimate.monthly", fields["monthly"]), str(fields["why"]).strip())
+
+
+def planned() -> list[str]:
+    """A line for each stage that was planned and has no inventory yet. Raises Refused."""
+    file = stages.ROOT / PLANNED
+    found = yaml.safe_load(file.read_text()) if composed(file) else {}
+    missing = {name: first_estimate(name, given) for name, given in found.items() if name not in stages.names()}
+    return [
+        f"{name}: first thought to cost about {one.monthly} {DOLLAR}. It has no inventory yet, so no price. {one.why}"
+        for name, one in missing.items()
+        if one
+    ]
 
 
 def mapping(stage: str, name: str, declared: Any, needed: set[str], known: set[str]) -> dict[str, Any]:

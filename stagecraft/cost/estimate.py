@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from stagecraft.cost.item import Item
-from stagecraft.cost.kinds import FREE, KINDS
+from stagecraft.cost.kinds import FREE, KINDS, Charge
 from stagecraft.cost.prices import Price, Prices
 from stagecraft.stages import Refused, nearest
 
@@ -17,6 +17,7 @@ PROVIDER = "yandex"
 CENT = Decimal("0.01")
 EXACT = decimal.Context(prec=60, rounding=decimal.ROUND_HALF_UP)
 Resources = dict[str, Any]  # by kind: a dictionary by name, or a list of declarations
+Unknown = dict[str, list[str]]  # by kind and name: why something of it has no price
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,13 @@ class Estimate:
         return dict(sorted(found.items(), key=lambda one: -one[1]))
 
 
-def estimate(stage: str, resources: Resources, usage: Resources, prices: Prices) -> Estimate:
+def estimate(
+    stage: str, resources: Resources, usage: Resources, prices: Prices, unknown: Unknown | None = None
+) -> Estimate:
     """The price of declared resources with what is assumed of their use.
 
     Raises Refused that names an unknown kind, an unknown price, a use that is not declared, and one of nothing that is.
+    Where `unknown` is given, what these would say of a resource is written there, and nothing of it is counted but the rest.
     """
     lines: list[Line] = []
     spent: dict[str, Decimal] = {}  # what is free is free once, in the order of the declarations
@@ -74,24 +78,38 @@ def estimate(stage: str, resources: Resources, usage: Resources, prices: Prices)
             if kind in FREE:
                 continue
             if kind not in KINDS:
-                near = nearest(kind, [*KINDS, *FREE])
-                raise Refused(
-                    f"{stage}: nothing says what a {kind} costs{f' (the nearest is {near})' if near else ''}."
-                    " Name its prices, or that it has none, in stagecraft/cost/kinds.py.",
-                    2,
-                )
+                for name in [name for name, _ in named(stage, kind, declared)] or [""]:
+                    missing(unknown, f"{kind} {name}", without_price(stage, kind))
+                assumed.pop(kind, None)
+                continue
             of_kind = assumed.pop(kind, {})
             for name, one in named(stage, kind, declared):
                 item = Item(stage, kind, name, one, of_kind.pop(name, {}))
                 if one.get("state") != "absent":
-                    lines += charged(item, prices, spent)
-            refuse_rest(stage, kind, of_kind, [name for name, _ in named(stage, kind, declared)])
+                    lines += charged(item, prices, spent, unknown)
+            superfluous(stage, kind, of_kind, [name for name, _ in named(stage, kind, declared)], unknown)
     for kind, left in assumed.items():
-        refuse_rest(stage, kind, left, [])
+        superfluous(stage, kind, left, [], unknown)
     return Estimate(stage, tuple(lines))
 
 
-def charged(item: Item, prices: Prices, spent: dict[str, Decimal]) -> Iterator[Line]:
+def without_price(stage: str, kind: str) -> Refused:
+    near = nearest(kind, [*KINDS, *FREE])
+    return Refused(
+        f"{stage}: nothing says what a {kind} costs{f' (the nearest is {near})' if near else ''}."
+        " Name its prices, or that it has none, in stagecraft/cost/kinds.py.",
+        2,
+    )
+
+
+def missing(unknown: Unknown | None, item: str, why: Refused) -> None:
+    """Write down why something of an item has no price. Raises it where nobody keeps it."""
+    if unknown is None:
+        raise why
+    unknown.setdefault(item, []).append(str(why))
+
+
+def charged(item: Item, prices: Prices, spent: dict[str, Decimal], unknown: Unknown | None) -> Iterator[Line]:
     """The lines of one resource; `spent` is how much of each price's free units is used up, and grows."""
     kind = KINDS[item.kind]
     for name in item.usage:
@@ -100,19 +118,29 @@ def charged(item: Item, prices: Prices, spent: dict[str, Decimal]) -> Iterator[L
             meant = f" Did you mean {near}?" if near else ""
             raise Refused(f"{item}: nothing is billed by {name}.{meant} Of use count: {', '.join(kind.usage)}.", 2)
     for charge in kind.charges:
-        amount = charge.amount(item)
-        if not amount:
+        try:
+            amount = charge.amount(item)
+            price = priced(item, charge, prices) if amount else None
+        except Refused as why:
+            missing(unknown, f"{item.kind} {item.name}", why)
             continue
-        price = prices.find(PROVIDER, charge.price_of(item), f"{item}, {charge.what}")
-        if price.unit != charge.unit:
-            raise Refused(
-                f"{price.place}: {price.name} is for a {price.unit}, and {item} is billed by the {charge.unit}.", 2
-            )
+        if price is None:
+            continue
         free = min(amount, price.free - spent.get(price.name, Decimal(0)))
         spent[price.name] = spent.get(price.name, Decimal(0)) + free
         dollars = prices.dollars((amount - free) * price.price / price.per, price.currency)
         vat = dollars - dollars * 100 / (100 + price.vat)
         yield Line(kind.component, item.kind, item.name, charge.what, amount, amount - free, price, dollars, vat)
+
+
+def priced(item: Item, charge: Charge, prices: Prices) -> Price:
+    """The price of a charge. Raises Refused where no list has it, or has it for another unit."""
+    price = prices.find(PROVIDER, charge.price_of(item), f"{item}, {charge.what}")
+    if price.unit != charge.unit:
+        raise Refused(
+            f"{price.place}: {price.name} is for a {price.unit}, and {item} is billed by the {charge.unit}.", 2
+        )
+    return price
 
 
 def named(stage: str, kind: str, declared: Any) -> list[tuple[str, dict[str, Any]]]:
@@ -133,12 +161,13 @@ def name_of(declared: dict[str, Any]) -> str:
     return str(declared.get("name") or declared.get("registry") or "?")
 
 
-def refuse_rest(stage: str, kind: str, left: Iterable[str], there: Iterable[str]) -> None:
-    """Raises Refused for assumptions of what is not declared: they would be of no effect."""
+def superfluous(stage: str, kind: str, left: Iterable[str], there: Iterable[str], unknown: Unknown | None) -> None:
+    """Raises Refused, or writes down, where something is assumed of what is not declared: it would be of no effect."""
     for name in left:
         near = nearest(name, there)
         meant = f" Did you mean {near}?" if near else ""
-        raise Refused(f"{stage}: usage names {kind} {name}, and the stage declares none of that name.{meant}", 2)
+        why = f"{stage}: usage names {kind} {name}, and the stage declares none of that name.{meant}"
+        missing(unknown, f"{kind} {name}", Refused(why, 2))
 
 
 def rounded(dollars: Decimal) -> Decimal:

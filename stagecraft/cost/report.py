@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from stagecraft.cost.budget import Budget, FirstEstimate, closing
+from stagecraft.cost.chart import Bar
 from stagecraft.cost.estimate import EXACT, Estimate, rounded
 from stagecraft.cost.item import HOURS
 from stagecraft.cost.prices import DOLLAR, Prices, Rate
@@ -33,6 +34,11 @@ class Report:
     @property
     def over(self) -> bool:
         return self.budget is not None and self.budget.exceeded(self.estimate.total)
+
+    def bar(self) -> Bar:
+        """It in the chart."""
+        found = self.estimate
+        return Bar(found.stage, found.components(), found.total, self.budget.monthly if self.budget else None)
 
     def closing(self) -> str:
         return closing(self.estimate, self.budget)
@@ -124,8 +130,8 @@ def side_table(reports: list[Report]) -> Table:
     return made
 
 
-def markdown(reports: list[Report]) -> str:
-    """The same for a merge request."""
+def markdown(reports: list[Report], planned: list[str]) -> str:
+    """The same for a merge request; `planned` is a line for each stage that is not there yet."""
     said: list[str] = []
     for report in reports:
         said += [f"## {report.estimate.stage}", "", *lines_of(HEAD, rows(report.estimate)), ""]
@@ -137,6 +143,7 @@ def markdown(reports: list[Report]) -> str:
             *lines_of(("", *(r.estimate.stage for r in reports)), side_by_side(reports)),
             "",
         ]
+    said += [line for one in planned for line in (one, "")]
     return "\n".join(said)
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from rehearsal import files
 from stagecraft import lock, playbooks
-from stagecraft.plan import model
+from stagecraft.plan import model, price
 from stagecraft.stages import ROOT, Stage, import_collection
 from stagecraft.target import Target
 
@@ -42,10 +42,12 @@ def make(made_from: model.Origin, target: Target, console: Console) -> model.Pla
     told = folder / "plan.json"
     watched = replace(target, variables={**target.variables, **WATCHING, "STAGECRAFT_PLAN_FILE": str(told)})
     try:
-        playbooks.run(
+        outcome = playbooks.run(
             watched, PLAYBOOK, console, dict(made_from.variables), f"--check --diff {limit(made_from)}", quietly=True
         )
-        return model.of_check(made_from, files.read_json(told, target.stage.name))
+        written = files.read_json(told, target.stage.name)
+        priced = price.of_sides(target.stage.name, written["sides"], outcome.told)
+        return replace(model.of_check(made_from, written), price=priced)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -69,6 +69,20 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class Price:
+    """What is declared of a stage costs a month, as it is and as it would be: amounts as text, so that none is rounded on
+    the way, and empty where they are not known. `unknown` says what is not counted, and what `usage` names in vain."""
+
+    now: str
+    then: str
+    difference: str
+    budget: str | None
+    components: dict[str, dict[str, str]]  # `now` and `then` of each
+    unknown: tuple[str, ...] = ()
+    currency: str = "USD"
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything that would change. `to_json` and `read` are each other's inverse."""
 
@@ -77,6 +91,7 @@ class Plan:
     undeclared: tuple[str, ...] = ()
     hosts: tuple[Host, ...] = ()
     existing: tuple[str, ...] = ()  # machines that there are
+    price: Price | None = None
 
     @property
     def empty(self) -> bool:
@@ -202,8 +217,14 @@ def read(told: dict[str, Any]) -> Plan:
     ]
     lists = ("roles", "files", "packages", "tasks", "together")
     hosts = [Host(**{**h, **{name: tuple(h[name]) for name in lists}}) for h in told["hosts"]]
+    price = Price(**{**told["price"], "unknown": tuple(told["price"]["unknown"])}) if told["price"] else None
     plan = Plan(
-        Origin(**told["origin"]), tuple(changes), tuple(told["undeclared"]), tuple(hosts), tuple(told["existing"])
+        Origin(**told["origin"]),
+        tuple(changes),
+        tuple(told["undeclared"]),
+        tuple(hosts),
+        tuple(told["existing"]),
+        price,
     )
     if plan.digest() != told["digest"]:
         raise ValueError("its digest is not that of what it says")

@@ -7,7 +7,7 @@ from html import escape as html
 from pathlib import Path
 
 from rehearsal import files
-from stagecraft.plan import words
+from stagecraft.plan import price, words
 from stagecraft.plan.model import Plan
 
 STYLE = """
@@ -44,6 +44,8 @@ def parts(plan: Plan, picture: str) -> Iterator[str]:
     yield f"<p>{escape(f'{origin.where}, folder {origin.folder}, commit {origin.commit[:12]}')}</p>"
     yield from (f"<p>{escape(line)}</p>" for line in words.remarks(plan))
     yield picture
+    if priced := price.picture(plan.price):
+        yield f"<h2>Price a month</h2>{priced}"
     if plan.changes or plan.undeclared:
         yield "<h2>Cloud</h2><ul>"
         yield from cloud(plan)

@@ -88,8 +88,26 @@ def for_how_long(outage: downtime.Outage) -> str:
     return f"about {clock(outage.seconds)}" if outage.seconds else "others serve meanwhile"
 
 
+def price(plan: Plan) -> str:
+    """What the stage would cost a month, and what it costs now; nothing where nothing would be done."""
+    found = plan.price
+    if found is None or plan.empty or not found.then:
+        return ""
+    difference = (
+        f"{found.difference}, {found.now} → {found.then}" if found.now != found.then else f"{found.then}, as now"
+    )
+    allowed = f", budget {found.budget}" if found.budget else ""
+    return f"price in {found.currency} a month: {difference}{allowed}"
+
+
+def unpriced(plan: Plan) -> str:
+    """What the price lacks or does not need, and why."""
+    found = plan.price
+    return f"about the price: {' '.join(found.unknown)}" if found and found.unknown and not plan.empty else ""
+
+
 # Each says one thing of the whole plan in a line, or nothing.
-REMARKS: tuple[Callable[[Plan], str], ...] = (away,)
+REMARKS: tuple[Callable[[Plan], str], ...] = (away, price, unpriced)
 
 
 def remarks(plan: Plan) -> list[str]:

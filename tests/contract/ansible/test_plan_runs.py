@@ -39,6 +39,9 @@ STAGE = {
         "compute_disk": {"data": {"zone": "ru-central1-a", "size": "10GB", "replace": True}},
         "lockbox_secret": {"token": {"entries": [{"key": "token", "text": "not-to-be-seen"}]}},
     },
+    "usage": {"lockbox_secret": {"token": {"reads": 0}}, "vpc_gateway": {"egress": {"egress": "110GB"}}},
+    "budget": {"monthly": 50},
+    "checkout": "{{ inventory_dir | dirname | dirname }}",
 }
 
 
@@ -65,8 +68,8 @@ def small(variables, cloud, tmp_path):
         assert "Traceback" not in done.stderr + done.stdout and "not-to-be-seen" not in done.stderr + done.stdout
         return done
 
-    def declare(**resources: dict) -> None:
-        stage = {**STAGE, "stage_resources": STAGE["stage_resources"] | resources}
+    def declare(more: dict | None = None, **resources: dict) -> None:
+        stage = {**STAGE, **(more or {}), "stage_resources": STAGE["stage_resources"] | resources}
         (folder / "group_vars" / "all" / "stage.yml").write_text(yaml.safe_dump(stage))
 
     declare()
@@ -109,6 +112,16 @@ def test_partners_before_there_is_anything(cloud, variables, tmp_path):
         "serving-1": [*every, "triton"],
     }
     assert not re.search(r"[0-9a-f]{64}\W+verify|BEGIN", done.stdout)
+    counted = subprocess.run(
+        [sys.executable, "-m", "stagecraft", "cost", "partners", "--json", "--what-if", "serving_gpus=0"],
+        cwd=ROOT, capture_output=True, text=True, env=variables,
+    )  # fmt: skip
+    (cost,) = json.loads(counted.stdout)
+    price = report["price"]
+    assert (price["now"], price["then"], price["difference"]) == ("0.00", cost["monthly"], f"+{cost['monthly']}")
+    assert {name: part["then"] for name, part in price["components"].items()} == cost["components"]
+    assert price["unknown"] == [] and price["budget"] == f"{float(cost['budget']):.2f}"
+    assert cost["monthly"] in (tmp_path / "plan.html").read_text()
 
 
 def test_exactly_the_plan_is_applied_or_nothing(small, cloud, play, tmp_path):
@@ -117,19 +130,21 @@ def test_exactly_the_plan_is_applied_or_nothing(small, cloud, play, tmp_path):
 
     first = run(*planned)
     assert first.returncode == 2, first.stderr
+    assert "price in USD a month: +6.15, 0.00 → 6.15, budget 50.00\n" in first.stdout
     assert first.stdout.splitlines()[-1] == "small: 5 to create, 0 to change, 0 to replace, 0 to delete, 0 undeclared"
     assert changes(cloud) == [], "planning changed something"
     made = run("apply", "small", "--plan", str(file))
     assert made.returncode == 0, made.stdout + made.stderr
 
-    declare(
-        vpc_subnet={
+    later = {
+        "vpc_subnet": {
             "one": {"network": "main", "renamed_from": "a", "description": "Renamed"},
             "b": {"network": "main", "zone": "ru-central1-b", "cidr": ["10.10.2.0/24"]},
         },
-        vpc_gateway={},
-        compute_disk={"data": {"zone": "ru-central1-b", "size": "10GB", "replace": True}},
-    )
+        "vpc_gateway": {},
+        "compute_disk": {"data": {"zone": "ru-central1-b", "size": "10GB", "replace": True}},
+    }
+    declare(**later)
     before = changes(cloud)
     stale = run("apply", "small", "--plan", str(file))
     assert stale.returncode == 1 and "the declarations were edited after it was made" in stale.stderr, stale.stderr
@@ -142,7 +157,17 @@ def test_exactly_the_plan_is_applied_or_nothing(small, cloud, play, tmp_path):
     assert fields == {"name": ("a", "one"), "description": ("", "Renamed")}
     assert said["compute_disk data"]["why"] == "only a new one can have another zone"
     assert report["undeclared"] == ["vpc_gateway egress"]
-
+    assert report["price"]["difference"] == "+0.00" and report["price"]["now"] == report["price"]["then"]
+    assert "usage names vpc_gateway egress, and the stage declares none" in report["price"]["unknown"][0]
+    # By hand: a gateway at 0.395 roubles an hour and 10 GB beyond what is free at 1.42 are 302.55, of 76.0535 for a dollar.
+    assert "price in USD a month: -3.98, 6.15 → 2.17" in run("plan", "small", "-e", "prune=true").stdout
+    declare({"usage": {}}, **later)
+    told = run("plan", "small", "-e", "prune=true").stdout
+    assert "-3.79" in told and "about the price: small: lockbox_secret token: its price depends on reads" in told
+    assert "vpc_gateway egress: what it costs now by its use is not known" in told
+    stopped = run("apply", "small", "-e", "prune=true")
+    assert stopped.returncode == 1 and "It costs no more than its budget" in stopped.stderr and changes(cloud) == before
+    declare({"usage": {"lockbox_secret": {"token": {"reads": 0}}}}, **later)
     pruned = run(*planned, "-e", "prune=true")
     assert pruned.stdout.endswith("small: 1 to create, 1 to change, 1 to replace, 1 to delete, 0 undeclared\n")
     moved = {"name": "main", "description": "By hand"}

@@ -10,6 +10,7 @@ description:
   - Of a playbook that runs with C(--check) the file says, as JSON, which resources would be created, changed, replaced and
     deleted, which are not declared, which files, packages and units of machines would change, what would restart or reload,
     and which roles each play gives to which hosts. C(stagecraft plan) makes its report of that.
+  - It also has every resource as it would be and as it is, for C(stagecraft plan) to price.
   - No secret is in it. The file is readable by its owner only.
 requirements:
   - enabled in C(callbacks_enabled)
@@ -46,7 +47,7 @@ class CallbackModule(CallbackBase):
     def __init__(self):
         super().__init__()
         self.plays, self.resources, self.undeclared, self.tasks, self.machines = [], [], [], [], {}
-        self.there, self.serial = set(), False
+        self.there, self.serial, self.sides = set(), False, {}
 
     def v2_playbook_on_play_start(self, play):
         self.plays.append((play.hosts, newcomers.named(play)))
@@ -57,6 +58,9 @@ class CallbackModule(CallbackBase):
         if result.task.resolved_action in RESOURCES:
             rows = [row for row in found.get("results", ()) if verb(row) != "unchanged"]
             self.resources += [resource(row) for row in rows]
+            self.sides |= {
+                row["item"]: sides(row) for row in found.get("results", ()) if {"declared", "was"} & row.keys()
+            }
             machines = [row for row in found.get("results", ()) if row.get("item", "").startswith(f"{MACHINE} ")]
             names = {row["item"].partition(" ")[2]: row for row in machines}
             self.there |= {name for name, row in names.items() if verb(row) not in ("created", "failed")}
@@ -76,6 +80,7 @@ class CallbackModule(CallbackBase):
                 "hosts": sorted(stats.processed),
                 "machines": sorted(self.there),
                 "new_hosts": newcomers.roles(self.machines, self.plays),
+                "sides": self.sides,
             }
             with open(path, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
                 json.dump(content, file, default=str)
@@ -85,6 +90,14 @@ def resource(row):
     """A row of a stack without what only the run needs."""
     told = row.get("change") or {"fields": [], "replaces": [], "stops": []}
     return {"item": row["item"], "action": verb(row), "why": row.get("why", ""), **told, "wanted": row["diff"]["after"]}
+
+
+def sides(row):
+    """A resource as it is (`was`) and as it would be (`will_be`), as one would write it; None where it is not there."""
+    if "was" in row:
+        return {"was": row["was"], "will_be": None}
+    there = verb(row) != "created"
+    return {"was": {**row["declared"], **row["diff"]["before"]} if there else None, "will_be": row["declared"]}
 
 
 def labels(row):

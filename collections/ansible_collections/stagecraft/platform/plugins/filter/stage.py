@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.stagecraft.platform.plugins.module_utils.rotation import trusted
 from ansible_collections.stagecraft.platform.plugins.module_utils.values import nearest
 
 DOCUMENTATION = r"""
@@ -116,6 +115,13 @@ def rotated(declared, secrets):
 def uses(declaration):
     """The names of the secrets whose values a declaration takes."""
     return {place["secret"] for option, place in declaration.items() if option.endswith("_secret")}
+
+
+def trusted(entries, name):
+    """What others have to trust of a stored pair; see M(stagecraft.platform.lockbox_keys)."""
+    from ansible_collections.stagecraft.platform.plugins.module_utils import rotation  # late, as it brings cryptography
+
+    return rotation.trusted(entries, name)
 
 
 FILTERS = (machine_names, instances, machine_records, certificate, machine_facts, rotated, trusted)

@@ -51,7 +51,8 @@ def run(resource: Any) -> None:
         result = apply(resource, module.params, session, module.check_mode)
     except Fail as error:
         module.fail_json(msg=str(error))
-    result.pop("change", None)  # the diff says it to a person
+    for name in ("change", "declared", "was"):  # the diff says it to a person
+        result.pop(name, None)
     missing = result.pop("missing")
     if missing:
         module.warn(f"check mode: does not exist yet: {', '.join(missing)}")

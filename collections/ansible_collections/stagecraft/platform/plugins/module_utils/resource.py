@@ -40,8 +40,9 @@ def apply(resource: Resource, params: dict, session: Any, check: bool = False) -
     """Bring one resource to the state that params say: present, absent, or info, which only looks.
 
     Returns changed, diff (before and after), `change` (see `Run.change`), exists, the resource itself under its noun, and
-    in check mode the references that do not exist yet. A session that keeps a record also gets `applied`, the values that
-    hold now, `seen`, and `secret_versions` (see `Run.recorded`). Raises Fail.
+    in check mode the references that do not exist yet, and `declared`, the values that would hold, or `was`, those of one
+    that would be deleted. A session that keeps a record also gets `applied`, the values that hold now, `seen`, and
+    `secret_versions` (see `Run.recorded`). Raises Fail.
     """
     backend = resource.backend(session, resource, params)
     run = Run(backend, params, session, check)
@@ -103,7 +104,9 @@ class Run:
         result = self.result(changed, plan.diff, plan.have is not None or not self.check) | {
             "change": self.change(plan)
         }
-        return result if self.check or self.session.applied_secrets is None else result | self.recorded(plan)
+        if self.check:
+            return result | {"declared": self.told(plan.wanted)}
+        return result if self.session.applied_secrets is None else result | self.recorded(plan)
 
     def find(self) -> dict | None:
         """What is there now; None where it, or what it lives in, does not exist."""
@@ -256,21 +259,26 @@ class Run:
     def remove(self, have: dict | None) -> dict[str, Any]:
         if have is None:
             return self.result(False, difference({}, {}), False)
-        if not self.check:
-            self.backend.delete()
-            self.session.forget(self.backend)
-        return self.result(True, difference({"state": "present"}, {"state": "absent"}), False)
+        result = self.result(True, difference({"state": "present"}, {"state": "absent"}), False)
+        if self.check:
+            return result | {"was": self.told(have, lambda _, value: value)}
+        self.backend.delete()
+        self.session.forget(self.backend)
+        return result
 
     def recorded(self, plan: Plan) -> dict[str, Any]:
         """What a record says of it: the values that were applied, without secrets, and which versions of those were sent;
         and `seen`, in the API's own units, all that could be declared of it. What nobody declares is as it was first seen,
         so that a record does not take over what was changed outside."""
-        told = {n: v for n, v in plan.wanted.items() if not self.bound[n].field.write_only}
-        shown = {n: show(self.bound[n], without_secrets(self.bound[n], v), self.name) for n, v in told.items()}
         have = plan.have if plan.have is not None and not plan.changed else self.find() or self.backend.have()
         earlier = self.session.seen.get(self.label())
-        new = self.backend.closer(have) if earlier is None else earlier | {n: have[n] for n in told if n in have}
-        return {"applied": shown, "seen": seen(self.bound, new), "secret_versions": plan.versions}
+        new = self.backend.closer(have) if earlier is None else earlier | {n: have[n] for n in plan.wanted if n in have}
+        return {"applied": self.told(plan.wanted), "seen": seen(self.bound, new), "secret_versions": plan.versions}
+
+    def told(self, values: dict[str, Any], name: Callable[[Field, Any], Any] | None = None) -> dict[str, Any]:
+        """Values as one would write them, without secrets; `name` says what a reference is called, by default by asking."""
+        kept = {n: v for n, v in values.items() if n in self.bound and not self.bound[n].field.write_only}
+        return {n: show(self.bound[n], without_secrets(self.bound[n], v), name or self.name) for n, v in kept.items()}
 
     def result(self, changed: bool, diff: dict, exists: bool, details: Callable[[], dict] = dict) -> dict[str, Any]:
         found = {self.backend.resource.noun: self.backend.returned() | details()} if exists else {}

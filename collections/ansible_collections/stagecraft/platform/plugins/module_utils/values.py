@@ -12,7 +12,6 @@ from typing import Any
 import yaml
 
 from .declaration import Bound, Fail, Field
-from .keys import fault
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 SHOWN = 50  # names in one message
@@ -57,6 +56,13 @@ def is_port(value: Any) -> bool:
 
 def expected(fits: Callable[[Any], bool], what: str) -> Callable[[Any], str]:
     return lambda value: "" if fits(value) else f"is not {what}"
+
+
+def fault(certificate: str) -> str:
+    """What keeps a text from being a good certificate; nothing where it is one."""
+    from . import keys  # here, because cryptography would make every run of Ansible start later
+
+    return str(keys.fault(certificate))
 
 
 # What is wrong with a value of a form; nothing where it is right.

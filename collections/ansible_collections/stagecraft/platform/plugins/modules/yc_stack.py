@@ -97,6 +97,8 @@ results:
     - For each declaration, in its order, what its module would return, with C(item), what it is called, and C(seconds).
     - C(change) says of one that is there how it differs, C(fields) with where, old and new, which of its options only a new
       one can have (C(replaces)), and for which it is stopped (C(stops)).
+    - In check mode C(declared) has the values that would hold, and C(was) those of one that would be deleted (with ids for
+      what it refers to), as one would write them, without secrets.
     - One that failed has C(error). Where one failed, the others are only named, and only those that changed.
   type: list
   elements: dict
