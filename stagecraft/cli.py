@@ -16,6 +16,7 @@ from rehearsal import environment, files, places
 from rehearsal.world import WorldError
 from stagecraft import __version__, declarations, playbooks, rolling, rotation, supervision, testing, verification
 from stagecraft import rehearse as rehearsals
+from stagecraft.accept.command import command as accept
 from stagecraft.chaos_command import command as chaos
 from stagecraft.confirmation import confirmed
 from stagecraft.cost import command as prices
@@ -33,6 +34,7 @@ from stagecraft.target import Target, Where, rehearsal_of, target_of
 from stagecraft.topology.files import command as topology
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app.command("accept")(accept)
 app.command("schema")(schema)
 app.command("topology")(topology)
 app.command("chaos")(chaos)

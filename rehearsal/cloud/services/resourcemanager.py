@@ -56,7 +56,9 @@ class Folder(Bound, Kind):
             folder.status = folder.PENDING_DELETION
             self.save(call.cloud, folder)
             return call.operation(self, folder, "postpone")
-        inside = [row.api for row in call.cloud.store.rows("folder = ?", folder.id) if row.api not in (self.api, BACKUP)]
+        inside = [
+            row.api for row in call.cloud.store.rows("folder = ?", folder.id) if row.api not in (self.api, BACKUP)
+        ]
         if inside:
             said = f"Folder {folder.id} has {len(inside)} resources, such as a {inside[0]}: deleting them with it"
             raise ApiError(Code.UNIMPLEMENTED, f"{said} is not part of the emulated cloud")

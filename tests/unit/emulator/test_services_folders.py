@@ -41,7 +41,7 @@ def test_a_folder_is_made_used_and_deleted_when_it_is_empty(client, folders):
     made = folders.Create(cloud_id=client.cloud, name="mine", labels={"team": "x"})
     assert made.status == made.ACTIVE and folders.Get(folder_id=made.id).cloud_id == client.cloud
     refused(Code.ALREADY_EXISTS, lambda: folders.Create(cloud_id=client.cloud, name="mine"))
-    refused(Code.NOT_FOUND, lambda: folders.Create(cloud_id="b1gnothere", name="other"))
+    refused(Code.PERMISSION_DENIED, lambda: folders.Create(cloud_id="b1gnothere", name="other"))
     networks = client.api("vpc.v1.Network")
     network = networks.Create(folder_id=made.id, name="main")
     assert not networks.List(folder_id=client.folder).networks

@@ -16,6 +16,7 @@ FOLDERS = "resourcemanager.v1.FolderService"
 ORGANIZATIONS = "organizationmanager.v1.OrganizationService"
 QUOTAS = "quotamanager.v1.QuotaLimitService"
 WORKERS = 8
+UNSEEN = ("PERMISSION_DENIED", "INVALID_ARGUMENT")  # how the cloud answers for what may not be seen
 
 
 def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
@@ -31,31 +32,45 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     session.notice = answers.notice
     cloud = there(session, request["cloud"])
     unread: dict[str, str] = {}
-    bindings = roles(session, CLOUDS, cloud.id, "the roles on the cloud", unread)
+
+    def bound(service: str, ident: str, what: str) -> list[list[str]]:
+        found = listed(session, what, unread, service, "ListAccessBindings", resource_id=ident)
+        return [[one.role_id, one.subject.type, one.subject.id] for one in found]
+
+    bindings = bound(CLOUDS, cloud.id, "the roles on the cloud")
     if cloud.organization_id:
-        bindings += roles(session, ORGANIZATIONS, cloud.organization_id, "the roles on its organization", unread)
+        bindings += bound(ORGANIZATIONS, cloud.organization_id, "the roles on its organization")
     return {
         "account": session.credentials.arguments.get("service_account_key", {}).get("service_account_id", ""),
         "bindings": bindings,
         "quotas": quotas(session, cloud.id, request["quotas"], unread),
-        "folders": [folder.name for folder in session.pages(FOLDERS, cloud_id=cloud.id)],
+        "folders": [one.name for one in listed(session, "the folders", unread, FOLDERS, cloud_id=cloud.id)],
         "unread": unread,
     }
 
 
 def there(session: Session, cloud: str) -> Any:
     """The cloud of that id. Raises Fail."""
-    found = session.call(CLOUDS, "Get", new(methods(CLOUDS)["Get"].input_type, cloud_id=cloud))
+    try:
+        found = session.call(CLOUDS, "Get", new(methods(CLOUDS)["Get"].input_type, cloud_id=cloud))
+    except ApiFail as refused:
+        if refused.code not in UNSEEN:
+            raise
+        found = None
     if found is None:
-        raise Fail(f"there is no cloud {cloud}: `yc resource-manager cloud list` shows the ids of yours")
+        raise Fail(
+            f"there is no cloud {cloud} that these credentials ({session.credentials.source}) may see:"
+            " `yc resource-manager cloud list` shows the ids of yours"
+        )
     return found
 
 
-def roles(session: Session, service: str, ident: str, what: str, unread: dict[str, str]) -> list[list[str]]:
-    """The bindings on a resource; none, and a line in `unread`, where the cloud would not list them."""
+def listed(
+    session: Session, what: str, unread: dict[str, str], service: str, method: str = "List", **values: Any
+) -> list[Any]:
+    """All that a method lists; nothing, and a line in `unread`, where the cloud would not."""
     try:
-        found = session.pages(service, "ListAccessBindings", resource_id=ident)
-        return [[one.role_id, one.subject.type, one.subject.id] for one in found]
+        return list(session.pages(service, method, **values))
     except (ApiFail, NoService) as refused:
         unread[what] = getattr(refused, "code", "no endpoint")
         return []

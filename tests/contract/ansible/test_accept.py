@@ -1,0 +1,189 @@
+"""`stagecraft accept` of a small stage, whole: in a folder of its own of an emulated cloud, gone whatever happens."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import gitlab_ci
+import pytest
+import small_stage
+from ansible_runs import calls, wait_until
+
+from rehearsal.cloud import admin
+
+RESOURCES = """
+stage_resources: {vpc_network: {small: {}}}
+buckets: []
+folder_keep: []
+"""
+FOLDERS = "resourcemanager.v1.Folder"
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A copy of this checkout with one small stage, as a commit."""
+    root = gitlab_ci.copied(tmp_path_factory.mktemp("accept") / "checkout")
+    small_stage.lay(root, small="{deploy: manual}")
+    (root / "inventories" / "small" / "group_vars" / "all" / "resources.yml").write_text(RESOURCES)
+    digest = root / "build" / "image" / "digest"
+    digest.parent.mkdir(parents=True)
+    digest.write_text("sha256-of-it")
+    gitlab_ci.commit(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def granted(cloud):
+    """The account may do everything in the cloud, as its owner has told."""
+    admin.ask(cloud.folder, "roles.grant", role="admin")
+    return cloud
+
+
+@pytest.fixture
+def key(short_folder):
+    file = short_folder / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(file)], check=True)
+    return file
+
+
+@pytest.fixture
+def accept(checkout, variables, key, short_folder):
+    """Start the command; its environment is that of this test."""
+    own = {name: value for name, value in variables.items() if not name.startswith("ANSIBLE_")}
+    own |= {"STAGECRAFT_STATE": str(short_folder / "state"), "VENV": ""}
+    report = short_folder / "report.md"
+
+    def run(*options: str, **more: str) -> subprocess.Popen:
+        words = ["accept", "small", "--confirm", "small", "--key", str(key), "--to", str(report), *options]
+        return subprocess.Popen(
+            [sys.executable, "-m", "stagecraft", *words],
+            cwd=checkout, env=own | more, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+
+    run.report = report
+    return run
+
+
+def ended(process: subprocess.Popen) -> tuple[int, str]:
+    output = process.communicate(timeout=300)[0]
+    assert "Traceback" not in output, output
+    return process.returncode, output
+
+
+def nothing_is_left(cloud) -> None:
+    assert {folder.name for folder in cloud.cloud.all(FOLDERS)} == {"default", "standard-images"}
+    assert not cloud.cloud.all("vpc.v1.Network")
+    assert [one.name for one in cloud.cloud.all("iam.v1.ServiceAccount")] == ["stagecraft"]
+
+
+def made(cloud) -> int:
+    """How many things somebody wanted to make, tokens aside."""
+    return len(calls(cloud, "Service.Create")) - len(calls(cloud, "IamTokenService.Create"))
+
+
+@pytest.mark.slow
+def test_a_stage_is_accepted_and_the_report_is_signed_and_says_nobody_s_ids(granted, accept, checkout):
+    made = len(calls(granted, "FolderService.Create"))
+    code, output = ended(accept())
+    assert code == 0, output
+    assert re.search(r"small: accepted in \d+s, 1 checks passed, 0 resources left, its folder is gone", output)
+    assert len(calls(granted, "FolderService.Create")) == made + 1
+    nothing_is_left(granted)
+    text = accept.report.read_text()
+    assert text.startswith("# Acceptance of small: accepted\n")
+    for said in ("| Make a folder |", "| Build |", "| Verify |", "| Delete the folder |", "| checks passed | 1 |"):
+        assert said in text
+    account = granted.cloud.identity.oauth[1]
+    for secret in (granted.cloud.cloud_id, granted.cloud.folder_id, account, str(checkout)):
+        assert secret not in text
+    verified = [sys.executable, "-m", "stagecraft", "accept", "--verify", str(accept.report)]
+    done = subprocess.run(verified, cwd=checkout, capture_output=True, text=True)
+    assert done.returncode == 0 and 'Good "stagecraft-accept" signature' in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("effect", "step"), [
+    ({"method": "vpc.v1.NetworkService.Create", "code": "PERMISSION_DENIED"}, "Build"),
+    ({"method": "resourcemanager.v1.FolderService.Create", "code": "PERMISSION_DENIED"}, "Make a folder"),
+])  # fmt: skip
+def test_what_fails_is_reported_and_leaves_nothing(granted, accept, effect, step):
+    granted.faults.add(**effect, message="not you", count=None)
+    code, output = ended(accept())
+    granted.faults.clear()
+    assert code == 1 and f"not accepted. It failed during: {step}." in output, output
+    assert "everything that was made is gone again" in output and "not you" in output
+    nothing_is_left(granted)
+    text = accept.report.read_text()
+    assert "NOT accepted" in text and re.search(rf"\| {step} \| \d+s \| failed \|", text)
+
+
+@pytest.mark.slow
+def test_checks_that_fail_are_in_the_report(granted, accept, checkout):
+    (checkout / "release.txt").write_text("bad-1\n")
+    code, output = ended(accept())
+    (checkout / "release.txt").write_text("good-1\n")
+    assert code == 1 and "1 of 1 checks failed" in output, output
+    nothing_is_left(granted)
+    assert "test_small: test_what_serves_is_good" in accept.report.read_text()
+
+
+@pytest.mark.slow
+def test_ctrl_c_takes_down_what_was_built(granted, accept):
+    granted.cloud.delay, before = 2.0, len(calls(granted, "NetworkService.Create"))
+    run = accept()
+    wait_until(lambda: len(calls(granted, "NetworkService.Create")) > before, 120)
+    os.kill(run.pid, signal.SIGINT)
+    granted.cloud.delay = 0.02
+    code, output = ended(run)
+    assert code == 1 and "It was stopped during: Build." in output, output
+    nothing_is_left(granted)
+    assert "| Build |" in accept.report.read_text() and "stopped" in accept.report.read_text()
+
+
+@pytest.mark.slow
+def test_what_cannot_be_taken_away_is_named_with_what_to_do(granted, accept):
+    granted.faults.add("vpc.v1.NetworkService.Delete", code="PERMISSION_DENIED", message="not you", count=None)
+    code, output = ended(accept())
+    granted.faults.clear()
+    (left,) = (one for one in granted.cloud.all(FOLDERS) if one.name.startswith("stagecraft-accept-small-"))
+    for network in granted.cloud.all("vpc.v1.Network"):
+        granted.cloud.store.drop("vpc.v1.Network", network.id)
+    granted.cloud.store.drop(FOLDERS, left.id)
+    assert code == 1 and f"LEFT: the folder {left.name}" in output, output
+    assert f"yc resource-manager folder delete {left.name}" in output
+    assert f"| left in the cloud | the folder {left.name} |" in accept.report.read_text()
+
+
+def test_a_quota_that_is_too_small_is_named_and_nothing_is_touched(granted, accept):
+    granted.cloud.quotas.set("vpc.networks.count", 0)
+    before = made(granted)
+    code, output = ended(accept())
+    granted.cloud.quotas.set("vpc.networks.count", 9)
+    assert code == 1 and "vpc.networks.count: 1 needed, 0 left of 0" in output, output
+    assert "quota-id=vpc.networks.count,value=1" in output and "Nothing was touched" in output
+    assert made(granted) == before and not accept.report.exists()
+
+
+@pytest.mark.parametrize("held", ["auditor", "editor"])
+def test_an_account_that_lacks_roles_on_the_cloud_touches_nothing(granted, accept, held):
+    account, cloud, identity = granted.cloud.identity.oauth[1], granted.cloud.cloud_id, granted.cloud.identity
+    identity.unbind(cloud, "admin", "serviceAccount", account)
+    identity.bind(cloud, held, "serviceAccount", account)
+    before = made(granted)
+    code, output = ended(accept())
+    identity.unbind(cloud, held, "serviceAccount", account)
+    identity.bind(cloud, "admin", "serviceAccount", account)
+    assert code == 1 and f"--role admin --service-account-id {account}" in output, output
+    assert "it lacks, on the cloud: " in output and "Nothing was touched" in output
+    assert ("compute.editor" in output) == (held == "auditor") and "resource-manager.admin" in output
+    assert made(granted) == before
+
+
+def test_a_cloud_that_is_not_there_is_one_message(granted, accept):
+    code, output = ended(accept("--cloud-id", "b1gnotthere"))
+    assert code == 1 and "there is no cloud b1gnotthere that these credentials" in output, output
