@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from stagecraft.cost.estimate import named
+from stagecraft.cost.estimate import name_of
 from stagecraft.cost.item import GB, Item
 from stagecraft.cost.kinds import passing_addresses
 from stagecraft.stages import Refused, Stage, import_collection
@@ -110,10 +110,12 @@ def wanted(stage: Stage, resources: Mapping[str, Any]) -> dict[str, int]:
 
 
 def declared(stage: Stage, kind: str, resources: Mapping[str, Any]) -> Iterator[Item]:
-    """The resources of a kind that are to be there."""
-    for name, fields in named(stage.name, kind, resources.get(kind)):
-        if fields.get("state") != "absent":
-            yield Item(stage.name, kind, name, fields)
+    """The resources of a kind that are to be there. Keys of two accounts may have one name."""
+    given = resources.get(kind) or {}
+    rows = given.items() if isinstance(given, dict) else ((name_of(one), one) for one in given)
+    for name, fields in rows:
+        if (fields or {}).get("state") != "absent":
+            yield Item(stage.name, kind, name, fields or {})
 
 
 def refuse_what_does_not_fit(

@@ -15,16 +15,17 @@ from stagecraft.stages import Refused, Stage
 
 
 def price(stage: Stage, hours: Decimal) -> Decimal:
-    """Dollars for so many hours, by the stage's declarations and what they assume of its use. Raises Refused."""
+    """Dollars for so many hours, to the cent, by a stage's declarations and what they assume of its use. Raises Refused."""
     declared = reading.read(stage)
     with decimal.localcontext(EXACT):
-        return estimate(stage.name, declared.resources, declared.usage, lists.load()).total / HOURS * hours
+        month = estimate(stage.name, declared.resources, declared.usage, lists.load()).total
+        return rounded(month / HOURS * hours)
 
 
 def capped(stage: Stage, hours: Decimal, cap: Decimal) -> str:
     """What it costs, in words. Raises Refused where that is above the cap."""
     dollars = price(stage, hours)
-    told = f"{hours:f} hours of {stage.name} cost about {rounded(dollars)} {DOLLAR}"
+    told = f"{hours:f} hours of {stage.name} cost about {dollars} {DOLLAR}"
     if dollars > cap:
         raise Refused(
             f"{told}, more than the cap of {cap:f} {DOLLAR}. Nothing was touched."
