@@ -50,22 +50,39 @@ def command(
         console.print(f"{verify}: {signing.verified(verify, signers)}", soft_wrap=True, markup=False)
         return
     chosen, limit, most = declared(name), positive("--hours", hours), amount("--cap", cap)
-    by = signing.key(key)
+    folder = f"{PREFIX}-{name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+    file, by = writable(to or ROOT / "build" / "accept" / f"{folder}.md"), signing.key(key)
     price_told = price.capped(chosen, limit, most)
     target = target_of(chosen, where)
     cloud = target.variables.get("YC_CLOUD_ID") or named(chosen, cloud_id)
     os.environ["STAGECRAFT_STATE"] = str(places.state() / "accept")  # what is kept of the stage itself stays as it is
     with alone(chosen, "accept"):
-        console.print(f"{price_told}, of at most {most:f}", soft_wrap=True, markup=False)
+        console.print(f"{price_told}; the cap is {most:f}", soft_wrap=True, markup=False)
         unread = surveyed(target, cloud, console)
         confirmed(target, confirm, f"makes a folder, builds {name} in it, and deletes both; {price_told}")
-        folder = f"{PREFIX}-{name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
         report = begun(target, price_told, unread)
         Acceptance(target, cloud, folder, float(limit) * 3600, console, report).run()
-    file = to or ROOT / "build" / "accept" / f"{folder}.md"
-    files.write(file, signing.signed(report.text(), by), 0o644)
-    console.print(f"report: {shown(file)}", soft_wrap=True, markup=False)
+    write(report, file, by, console)
     closing(report, folder, console)
+
+
+def writable(file: Path) -> Path:
+    """The file, in a folder that is there. Raises Refused where no report can be written: that must not be learnt last."""
+    files.private_folder(file.parent)
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise Refused(f"{file} cannot be written: --to names the file that the report goes to. Nothing was touched.", 2)
+    return file
+
+
+def write(report: Report, file: Path, by: Path, console: Console) -> None:
+    """The report with its signature, or where the key is of no use any more without it, and why."""
+    text, unsigned = report.text(), ""
+    try:
+        text = signing.signed(text, by)
+    except Refused as refused:
+        unsigned = f", NOT signed: {refused}"
+    files.write(file, text, 0o644)
+    console.print(f"report: {shown(file)}{unsigned}", soft_wrap=True, markup=False)
 
 
 def declared(name: str) -> Stage:

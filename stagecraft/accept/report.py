@@ -14,7 +14,7 @@ from stagecraft.progress import clock
 from stagecraft.stages import ROOT, import_collection
 
 PACKAGES = ("ansible-core", "yandexcloud", "grpcio")
-NOTHING = "nothing: every service of the folder was asked, and the folder is gone"
+NOTHING = "nothing: the services of the folder listed nothing more, and the folder is gone"
 # The cloud's ids and addresses say where somebody's things are; paths, who that is.
 HIDDEN = (
     (re.compile(r"\b(?=[a-z]*\d)[a-z0-9]{20}\b"), "<id>"),

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from rehearsal.world import WorldError
-from stagecraft import cloud_jobs, playbooks, rehearse, verification
+from stagecraft import cloud_jobs, playbooks, rehearse, supervision, verification
 from stagecraft.accept.report import Report, Step
 from stagecraft.stages import Refused
 from stagecraft.target import Target
@@ -63,7 +63,7 @@ class Acceptance:
 
     def build(self) -> None:
         """The folder, the stage, and its checks. Raises Refused."""
-        with self.step("Make a folder"):
+        with self.step("Make a folder"), supervision.held_back():
             self.folder = self.brought("present")
         with self.step("Build"):
             playbooks.run(self.inside, self.target.stage.playbook, self.console)

@@ -58,6 +58,7 @@ TOKEN = {"YC_IAM_TOKEN": "t1.x", "YC_ENDPOINT": "127.0.0.1:9"}
     (["mvp", "--hours", "soon"], {}, 2, "--hours is 'soon'"),
     (["partners", "--cap", "1"], TOKEN, 3, "more than the cap of 1 USD. Nothing was touched. Raise it (--cap 3)"),
     (["mvp"], {}, 1, "no credentials are set"),
+    (["mvp", "--to", "docs"], {}, 2, "docs cannot be written: --to names the file"),
     (["mvp", "--where", "cloud"], TOKEN, 2, "--cloud-id <id>, or set YC_CLOUD_ID"),
 ])  # fmt: skip
 def test_what_cannot_be_is_one_message(tmp_path, key, words, more, code, says):

@@ -133,16 +133,26 @@ def test_checks_that_fail_are_in_the_report(granted, accept, checkout):
 
 
 @pytest.mark.slow
-def test_ctrl_c_takes_down_what_was_built(granted, accept):
-    granted.cloud.delay, before = 2.0, len(calls(granted, "NetworkService.Create"))
+@pytest.mark.parametrize(
+    ("call", "step"), [("FolderService.Create", "Make a folder"), ("NetworkService.Create", "Build")]
+)
+def test_ctrl_c_takes_down_what_was_made(granted, accept, call, step):
+    granted.cloud.delay, before = 2.0, len(calls(granted, call))
     run = accept()
-    wait_until(lambda: len(calls(granted, "NetworkService.Create")) > before, 120)
+    wait_until(lambda: len(calls(granted, call)) > before, 120)
     os.kill(run.pid, signal.SIGINT)
     granted.cloud.delay = 0.02
     code, output = ended(run)
-    assert code == 1 and "It was stopped during: Build." in output, output
+    assert code == 1 and f"It was stopped during: {step}." in output, output
     nothing_is_left(granted)
-    assert "| Build |" in accept.report.read_text() and "stopped" in accept.report.read_text()
+    assert re.search(rf"\| {step} \| \d+s \| stopped \|", accept.report.read_text())
+
+
+@pytest.mark.slow
+def test_what_takes_longer_than_it_may_is_taken_down(granted, accept):
+    code, output = ended(accept("--hours", "0.001"))
+    assert code == 1 and "The 0.001 hours that it may take were over" in output, output
+    nothing_is_left(granted)
 
 
 @pytest.mark.slow
