@@ -170,6 +170,13 @@ def test_a_signature_is_checked_and_says_whose_it_is(report, key, tmp_path):
     assert "somebody@example.com" in signing.verified(report, signers)
 
 
+def test_the_commands_of_the_page_check_it_without_this_checkout(report):
+    page = (ROOT / "docs" / "accept.md").read_text()
+    first, second = (line.strip() for line in page.splitlines() if line.startswith(("    sed ", "    ssh-keygen ")))
+    done = subprocess.run(["bash", "-c", f"{first}\n{second}"], cwd=report.parent, capture_output=True, text=True)
+    assert done.stdout.startswith('Good "stagecraft-accept" signature'), done.stderr
+
+
 @pytest.mark.parametrize(("old", "new", "says"), [
     ("| 3 |", "| 4 |", "the signature is not of this text"),
     ("# Acceptance", "Fine.\n# Acceptance", "the signature is not of this text"),

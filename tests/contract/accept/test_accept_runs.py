@@ -7,70 +7,17 @@ import re
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 
-import gitlab_ci
 import pytest
-import small_stage
-from ansible_runs import calls, wait_until
 
-from rehearsal.cloud import admin
-
-RESOURCES = """
-stage_resources: {vpc_network: {small: {}}}
-buckets: []
-folder_keep: []
-"""
 FOLDERS = "resourcemanager.v1.Folder"
-
-
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory):
-    """A copy of this checkout with one small stage, as a commit."""
-    root = gitlab_ci.copied(tmp_path_factory.mktemp("accept") / "checkout")
-    small_stage.lay(root, small="{deploy: manual}")
-    (root / "inventories" / "small" / "group_vars" / "all" / "resources.yml").write_text(RESOURCES)
-    digest = root / "build" / "image" / "digest"
-    digest.parent.mkdir(parents=True)
-    digest.write_text("sha256-of-it")
-    gitlab_ci.commit(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def granted(cloud):
-    """The account may do everything in the cloud, as its owner has told."""
-    admin.ask(cloud.folder, "roles.grant", role="admin")
-    return cloud
-
-
-@pytest.fixture
-def key(short_folder):
-    file = short_folder / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(file)], check=True)
-    return file
-
-
-@pytest.fixture
-def accept(checkout, variables, key, short_folder):
-    """Start the command; its environment is that of this test."""
-    own = {name: value for name, value in variables.items() if not name.startswith("ANSIBLE_")}
-    own |= {"STAGECRAFT_STATE": str(short_folder / "state"), "VENV": ""}
-    report = short_folder / "report.md"
-
-    def run(*options: str, **more: str) -> subprocess.Popen:
-        words = ["accept", "small", "--confirm", "small", "--key", str(key), "--to", str(report), *options]
-        return subprocess.Popen(
-            [sys.executable, "-m", "stagecraft", *words],
-            cwd=checkout, env=own | more, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            start_new_session=True,
-        )  # fmt: skip
-
-    run.report = report
-    return run
+PATIENCE = 300  # seconds
 
 
 def ended(process: subprocess.Popen) -> tuple[int, str]:
-    output = process.communicate(timeout=300)[0]
+    output = process.communicate(timeout=PATIENCE)[0]
     assert "Traceback" not in output, output
     return process.returncode, output
 
@@ -81,18 +28,29 @@ def nothing_is_left(cloud) -> None:
     assert [one.name for one in cloud.cloud.all("iam.v1.ServiceAccount")] == ["stagecraft"]
 
 
+def calls(cloud, ending: str) -> int:
+    """How often the cloud was asked for what ends so."""
+    return sum(entry["method"].endswith(ending) for entry in cloud.journal.entries())
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.1)
+
+
 def made(cloud) -> int:
     """How many things somebody wanted to make, tokens aside."""
-    return len(calls(cloud, "Service.Create")) - len(calls(cloud, "IamTokenService.Create"))
+    return calls(cloud, "Service.Create") - calls(cloud, "IamTokenService.Create")
 
 
-@pytest.mark.slow
 def test_a_stage_is_accepted_and_the_report_is_signed_and_says_nobody_s_ids(granted, accept, checkout):
-    made = len(calls(granted, "FolderService.Create"))
+    made = calls(granted, "FolderService.Create")
     code, output = ended(accept())
     assert code == 0, output
     assert re.search(r"small: accepted in \d+s, 1 checks passed, 0 resources left, its folder is gone", output)
-    assert len(calls(granted, "FolderService.Create")) == made + 1
+    assert calls(granted, "FolderService.Create") == made + 1
     nothing_is_left(granted)
     text = accept.report.read_text()
     assert text.startswith("# Acceptance of small: accepted\n")
@@ -106,7 +64,6 @@ def test_a_stage_is_accepted_and_the_report_is_signed_and_says_nobody_s_ids(gran
     assert done.returncode == 0 and 'Good "stagecraft-accept" signature' in done.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("effect", "step"), [
     ({"method": "vpc.v1.NetworkService.Create", "code": "PERMISSION_DENIED"}, "Build"),
     ({"method": "resourcemanager.v1.FolderService.Create", "code": "PERMISSION_DENIED"}, "Make a folder"),
@@ -122,7 +79,6 @@ def test_what_fails_is_reported_and_leaves_nothing(granted, accept, effect, step
     assert "NOT accepted" in text and re.search(rf"\| {step} \| \d+s \| failed \|", text)
 
 
-@pytest.mark.slow
 def test_checks_that_fail_are_in_the_report(granted, accept, checkout):
     (checkout / "release.txt").write_text("bad-1\n")
     code, output = ended(accept())
@@ -132,14 +88,13 @@ def test_checks_that_fail_are_in_the_report(granted, accept, checkout):
     assert "test_small: test_what_serves_is_good" in accept.report.read_text()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "step"), [("FolderService.Create", "Make a folder"), ("NetworkService.Create", "Build")]
 )
 def test_ctrl_c_takes_down_what_was_made(granted, accept, call, step):
-    granted.cloud.delay, before = 2.0, len(calls(granted, call))
+    granted.cloud.delay, before = 2.0, calls(granted, call)
     run = accept()
-    wait_until(lambda: len(calls(granted, call)) > before, 120)
+    wait_until(lambda: calls(granted, call) > before)
     os.kill(run.pid, signal.SIGINT)
     granted.cloud.delay = 0.02
     code, output = ended(run)
@@ -148,14 +103,12 @@ def test_ctrl_c_takes_down_what_was_made(granted, accept, call, step):
     assert re.search(rf"\| {step} \| \d+s \| stopped \|", accept.report.read_text())
 
 
-@pytest.mark.slow
 def test_what_takes_longer_than_it_may_is_taken_down(granted, accept):
     code, output = ended(accept("--hours", "0.001"))
     assert code == 1 and "The 0.001 hours that it may take were over" in output, output
     nothing_is_left(granted)
 
 
-@pytest.mark.slow
 def test_what_cannot_be_taken_away_is_named_with_what_to_do(granted, accept):
     granted.faults.add("vpc.v1.NetworkService.Delete", code="PERMISSION_DENIED", message="not you", count=None)
     code, output = ended(accept())
