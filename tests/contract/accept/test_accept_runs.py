@@ -67,6 +67,7 @@ def test_a_stage_is_accepted_and_the_report_is_signed_and_says_nobody_s_ids(gran
 @pytest.mark.parametrize(("effect", "step"), [
     ({"method": "vpc.v1.NetworkService.Create", "code": "PERMISSION_DENIED"}, "Build"),
     ({"method": "resourcemanager.v1.FolderService.Create", "code": "PERMISSION_DENIED"}, "Make a folder"),
+    ({"method": "resourcemanager.v1.FolderService.Create", "code": "INTERNAL", "effect": "lose"}, "Make a folder"),
 ])  # fmt: skip
 def test_what_fails_is_reported_and_leaves_nothing(granted, accept, effect, step):
     granted.faults.add(**effect, message="not you", count=None)
@@ -145,6 +146,13 @@ def test_an_account_that_lacks_roles_on_the_cloud_touches_nothing(granted, accep
     assert "it lacks, on the cloud: " in output and "Nothing was touched" in output
     assert ("compute.editor" in output) == (held == "auditor") and "resource-manager.admin" in output
     assert made(granted) == before
+
+
+def test_nothing_is_made_where_the_stage_is_not_named_once_more(granted, accept):
+    before = made(granted)
+    code, output = ended(accept("--confirm", "smal"))
+    assert code == 2 and "Not done: this makes a folder, builds small in it, and deletes both" in output, output
+    assert made(granted) == before and not accept.report.exists()
 
 
 def test_a_cloud_that_is_not_there_is_one_message(granted, accept):
