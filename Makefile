@@ -51,6 +51,9 @@ verify: $(READY) ## Check STAGE by talking to it
 destroy: $(READY) ## Take STAGE down and prove that nothing is left
 	@$(RUN) destroy "$(STAGE)" $(ARGS)
 
+accept: $(READY) ## Build STAGE in a folder made for it, check it, take it down, sign a report (ARGS='--where cloud --cloud-id <id>')
+	@$(RUN) accept "$(STAGE)" $(ARGS)
+
 rotate: $(READY) ## Make secrets of STAGE anew while it serves: WHAT=ca, api-keys, ...
 	@$(RUN) rotate "$(STAGE)" "$(WHAT)" $(ARGS)
 

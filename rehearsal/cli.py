@@ -69,6 +69,16 @@ def quota(
 
 
 @app.command()
+def grant(name: Name, role: Annotated[str, typer.Argument(help="Such as admin.")]) -> None:
+    """Give the account of the playbooks a role on the whole cloud, as its owner would."""
+    try:
+        admin.ask(lifecycle.place_of(name).cloud, "roles.grant", role=role)
+    except admin.AdminError as error:
+        raise WorldError(f"{name}: {error}") from None
+    print(f"{name}: the account of the playbooks has {role} on the cloud")
+
+
+@app.command()
 def serverless(
     name: Name,
     idle: Annotated[

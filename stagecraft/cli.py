@@ -15,6 +15,7 @@ from rich.markup import escape
 from rehearsal import environment, files, places
 from rehearsal.world import WorldError
 from stagecraft import __version__, declarations, playbooks, rolling, rotation, supervision, testing, verification
+from stagecraft.accept.command import command as accept
 from stagecraft.chaos_command import command as chaos
 from stagecraft.confirmation import confirmed
 from stagecraft.cost import command as prices
@@ -34,6 +35,7 @@ from stagecraft.topology.files import command as topology
 from stagecraft.verdict import Verdict
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app.command("accept")(accept)
 app.command("schema")(schema)
 app.command("topology")(topology)
 app.command("chaos")(chaos)

@@ -16,10 +16,10 @@ import yaml
 from rich.console import Console
 
 from rehearsal import environment, files
-from stagecraft import federation
+from stagecraft import cloud_jobs, federation
 from stagecraft.delivery.files import Dumper as Plain
 from stagecraft.schema import inventories
-from stagecraft.stages import ROOT, Refused, import_collection, names, stage
+from stagecraft.stages import ROOT, Refused, names, stage
 from stagecraft.target import CREDENTIALS, rehearsal_of
 
 FILE = "resources.yml"
@@ -151,22 +151,12 @@ def refuse_taken(place: Path, force: bool) -> None:
 
 def asked(folder: str, console: Console) -> Export:
     """What the cloud says of a folder. Raises Refused with its own words where it would not."""
-    import_collection()
-    from ansible_collections.stagecraft.platform.plugins.module_utils.connection import VARIABLES
-    from ansible_collections.stagecraft.platform.plugins.plugin_utils.cloud_process import CloudError, ask
-
     variables, inside = reach(folder)
-    connection = {option: value for option, name in VARIABLES.items() if (value := variables.get(name))}
-    connection |= {"folder": folder}
-
-    def hear(event: dict[str, Any]) -> None:
-        console.print(f"  {event['notice']}", soft_wrap=True, markup=False)
-
     try:
         with inside:
-            return Export(folder, **ask("export", {"connection": connection}, hear))
-    except CloudError as error:
-        raise Refused(f"{error}. Nothing was written.") from None
+            return Export(folder, **cloud_jobs.done("export", variables | {"YC_FOLDER_ID": folder}, console))
+    except Refused as refused:
+        raise Refused(f"{refused}. Nothing was written.") from None
 
 
 def reach(folder: str) -> tuple[dict[str, str], contextlib.AbstractContextManager[None]]:

@@ -144,11 +144,18 @@ def where_it_answers(target: Target, console: Console) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
 
+def emptied(target: Target, console: Console, confirm: str) -> playbooks.Outcome:
+    """Take down all that is in a stage's folder, data included. Raises Refused where something of it is left."""
+    return playbooks.run(
+        target, ROOT / "playbooks" / "destroy.yml", console, {"confirm": confirm, "destroy_data": "yes"}
+    )
+
+
 def destroy(stage: Stage, target: Target, console: Console, confirm: str) -> str:
     """Take a stage down; returns the closing line. A rehearsal goes with its stage."""
     started = time.monotonic()
     console.print(f"[bold]Destroy {stage.name} ({target.where})")
-    playbooks.run(target, ROOT / "playbooks" / "destroy.yml", console, {"confirm": confirm, "destroy_data": "yes"})
+    emptied(target, console, confirm)
     if target.rehearsed:
         step(console, "Take the emulated cloud down", [sys.executable, "-m", "rehearsal", "down", stage.name])
     # Both have failed, with what it is, where something was left: the zeros are what they proved.

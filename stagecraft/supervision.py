@@ -50,6 +50,23 @@ def stop_by_signal() -> None:
             signal.signal(number, stopped)
 
 
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Signals that ask for an end wait until the block is done: what it asks for is known then. The first one is sent on."""
+    waiting: list[int] = []
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _: waiting.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if waiting:
+            os.kill(os.getpid(), waiting[0])
+
+
 class Run:
     """The processes of one run. `stopped` is the number of the signal that asked for its end."""
 

@@ -107,6 +107,7 @@ def suites() -> list[Suite]:
         Suite("unit", (*PYTEST, *SIDE_BY_SIDE, "tests/unit")),
         Suite("contract", (*PYTEST, *SIDE_BY_SIDE, "tests/contract/engine", "tests/contract/ansible")),
         Suite("delivery", (*PYTEST, "tests/contract/delivery"), fast=False),
+        Suite("accept", (*PYTEST, *SIDE_BY_SIDE, "tests/contract/accept"), fast=False),
         Suite("faults", (*PYTEST, *SIDE_BY_SIDE, "tests/contract/faults"), fast=False),
         *(Suite(tests.parent.name, (*PYTEST, tests.name), False, folder=tests.parent) for tests in folders),
         Suite("ansible-lint", ("ansible-lint", "--offline", "-q"), counts=False),

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rehearsal.cloud.journal import summary
+from rehearsal.cloud.roles import permissions
 
 if TYPE_CHECKING:
     from rehearsal.cloud.core import Cloud
@@ -29,7 +30,7 @@ DOUBLE = (
 )
 CALLS = (
     *("faults.add", "faults.clear", "faults.list", "delay.set", "lag.set"),
-    *("quotas.list", "quotas.set", "resume", "status"),
+    *("quotas.list", "quotas.set", "roles.grant", "resume", "status"),
 )
 
 
@@ -93,11 +94,20 @@ class Admin:
             return self.cloud.quotas.listed(self.cloud)
         if call == "quotas.set":
             return self.cloud.quotas.set(order["name"], int(order["limit"]))
+        if call == "roles.grant":
+            return self._grant(order["role"])
         if call == "resume":
             return self.cloud.world.resume(self.cloud)
         if call == "status":
             return self._status()
         raise KeyError(f"{call} is none of {', '.join(CALLS)}")
+
+    def _grant(self, role: str) -> bool:
+        """Give the account of the playbooks a role on the whole cloud; False where it had it. Raises ValueError."""
+        if not permissions(role):
+            raise ValueError(f"there is no role {role}")
+        _, account = self.cloud.identity.oauth
+        return self.cloud.identity.bind(self.cloud.cloud_id, role, "serviceAccount", account)
 
     def _status(self) -> dict:
         counted = self.cloud.store.query("SELECT api, count(*) FROM resources GROUP BY api ORDER BY api")

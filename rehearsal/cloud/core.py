@@ -34,6 +34,7 @@ SERVICES = (
     "operation",
     "iam",
     "resourcemanager",
+    "quotamanager",
     "vpc",
     "compute",
     "lockbox",

@@ -78,6 +78,7 @@ SPECIAL: dict[str, Permissions] = {
 # Parts of the API whose roles are called otherwise than the part itself.
 NAMES = {"resource-manager": "resourcemanager", "alb": "apploadbalancer", "load-balancer": "loadbalancer"}
 NAMES |= {"serverless-containers": "serverless.containers", "api-gateway": "serverless.apigateway"}
+NAMES |= {"quota-manager": "quotamanager"}
 NAMES |= {"container-registry": "containerregistry", "certificate-manager": "certificatemanager"}
 PAYLOADS = ("lockbox.v1.PayloadService", "certificatemanager.v1.CertificateContentService")  # what they read is secret
 VERBS = {"Start": "operate", "Stop": "operate", "Restart": "operate", "CreateForServiceAccount": "token"}

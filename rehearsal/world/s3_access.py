@@ -32,10 +32,13 @@ NEEDS_KEY = {
 
 def actions(cloud: Cloud, account: str) -> tuple[str, ...]:
     """The actions of an account, in a steady order: `Read` everywhere, `Read:models` in one bucket."""
-    around = (cloud.folder_id, cloud.cloud_id)
-    everywhere, found = _allowed(_roles(cloud, account, *around)), {}
-    for bucket in cloud.all("storage.v1.Bucket"):
-        inside = everywhere | _allowed(_roles(cloud, account, bucket.name))
+    buckets = cloud.all("storage.v1.Bucket")
+    homes = {bucket.folder_id for bucket in buckets} or {cloud.folder_id}
+    everywhere = frozenset.intersection(*(_allowed(_roles(cloud, account, home, cloud.cloud_id)) for home in homes))
+    found = {}
+    for bucket in buckets:
+        around = (bucket.folder_id, cloud.cloud_id)
+        inside = set(_allowed(_roles(cloud, account, bucket.name, *around)))
         inside |= s3_settings.granted(bucket, ACL.Grant.GRANT_TYPE_ACCOUNT, account)
         inside |= s3_settings.granted(bucket, ACL.Grant.GRANT_TYPE_ALL_AUTHENTICATED_USERS)
         for rule in bucket.encryption.rules:
@@ -51,6 +54,6 @@ def _roles(cloud: Cloud, account: str, *places: str) -> set[str]:
     return {role for place in places for role, _, subject in cloud.identity.bindings(place) if subject == account}
 
 
-def _allowed(roles: set[str]) -> set[str]:
+def _allowed(roles: set[str]) -> frozenset[str]:
     """What roles allow in a bucket."""
-    return {action for role in roles for action in ROLES.get(role, ())}
+    return frozenset(action for role in roles for action in ROLES.get(role, ()))

@@ -62,7 +62,7 @@ def test_what_everybody_may_do():
 
 def cloud(**bindings: list[tuple[str, str, str]]) -> SimpleNamespace:
     identity = SimpleNamespace(bindings=lambda place: bindings.get(place, []))
-    buckets = [Bucket(name="models"), Bucket(name="records")]
+    buckets = [Bucket(name="models", folder_id="folder"), Bucket(name="records", folder_id="folder")]
     return SimpleNamespace(folder_id="folder", cloud_id="cloud", identity=identity, all=lambda api: buckets)
 
 
@@ -71,6 +71,13 @@ def test_a_role_on_the_folder_holds_in_every_bucket():
     assert s3_access.actions(bound, "aje1") == ("List", "Read")
     assert s3_access.actions(bound, "aje2") == ("List", "Read", "Tagging", "Write")
     assert s3_access.actions(bound, "aje3") == ()
+
+
+def test_a_role_on_a_folder_holds_in_its_buckets_and_in_no_other_ones():
+    bound = cloud(folder=[("editor", "serviceAccount", "aje1")], there=[("storage.viewer", "serviceAccount", "aje1")])
+    bound.all("storage.v1.Bucket")[1].folder_id = "there"
+    assert s3_access.actions(bound, "aje1") == ("List", "Read", "Tagging:models", "Write:models")
+    assert s3_access.actions(cloud(there=[("editor", "serviceAccount", "aje1")]), "aje1") == ()
 
 
 def test_a_role_on_a_bucket_holds_there_and_adds_to_the_folder_s():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .declaration import Fail
@@ -105,10 +105,15 @@ def is_quota(code: str, details: str, quotas: Sequence[Any] = ()) -> bool:
 
 
 def quota_request(quotas: Sequence[Any]) -> str:
-    """The command that asks for more."""
-    wanted = " ".join(f"--desired-limit quota-id={q.metric.name},value={q.required}" for q in quotas)
-    command = "yc quota-manager quota-request create --resource-type resource-manager.cloud --resource-id <cloud id>"
-    return f" ({command} {wanted})" if quotas else ""
+    """The command that asks for more, in brackets; nothing where no quota is known."""
+    return f" ({more_of({q.metric.name: q.required for q in quotas})})" if quotas else ""
+
+
+def more_of(limits: Mapping[str, float], cloud: str = "<cloud id>") -> str:
+    """The command that asks for these limits of a cloud, by the ids of its quotas."""
+    wanted = " ".join(f"--desired-limit quota-id={name},value={limit:.0f}" for name, limit in limits.items())
+    command = "yc quota-manager quota-request create --resource-type resource-manager.cloud"
+    return f"{command} --resource-id {cloud} {wanted}"
 
 
 def is_transient(code: str, details: str, quotas: Sequence[Any] = ()) -> bool:

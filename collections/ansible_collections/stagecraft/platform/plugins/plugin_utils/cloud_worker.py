@@ -19,6 +19,7 @@ from .cloud_process import PACKAGE
 
 JOBS = (
     "stack", "export", "drift", "instances", "host_keys", "folder_contents", "secret", "keys", "lease", "record", "rollback",
+    "survey", "folder",
 )  # fmt: skip
 LOOK = 0.5  # seconds between looks at whether the run is still there
 
