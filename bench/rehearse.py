@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -21,6 +22,8 @@ BUILT, AGAIN = "from nothing, with images and packages in the cache (one run)", 
 PARTNERS = (
     Figure("rehearse-cold", 480, f"`make rehearse STAGE=partners` {BUILT}", unit="s"),
     Figure("rehearse-warm", 60, f"the playbook of a rehearsed partners stage {AGAIN}", unit="s"),
+    Figure("plan-converged", 0.5, "`stagecraft plan` of it, that run"),
+    Figure("drift", 0.5, "`stagecraft drift` of it, that run"),
 )
 MVP = (
     Figure("mvp-rehearse", 180, f"`make rehearse STAGE=mvp` {BUILT}", unit="s"),
@@ -59,21 +62,34 @@ def seconds(line: str, promised: str) -> float:
     return float(said[1])
 
 
-def rehearsal(stage: str, figures: tuple[Figure, Figure]) -> Bench:
-    """Build a stage, check it, run it again a few times, and take it down."""
+def took(*command: str) -> float:
+    """The seconds of one whole command. Raises RuntimeError where it fails."""
+    started = time.monotonic()
+    stagecraft(*command)
+    return time.monotonic() - started
+
+
+def rehearsal(stage: str, figures: tuple[Figure, ...], compared: tuple[str, ...] = ()) -> Bench:
+    """Build a stage, check it, run it again a few times and by turns the commands that are compared with that, and take it
+    down."""
 
     def measure(say: Callable[[str], None]) -> dict[str, float]:
         with rehearsed(stage) as line:
             say(line)
             ended = r"rehearsed in (\d+)s, \d+ hosts, \d+ checks passed, second run changed 0"
-            seen, warm = [seconds(line, f"{stage}: {ended}")], []
+            cold = seconds(line, f"{stage}: {ended}")
+            warm, others = [], {command: [] for command in compared}
             for _ in range(RUNS):
                 say(line := stagecraft("apply", stage))
                 warm.append(seconds(line, rf"{stage}: changed 0 in (\d+)s, \d+ hosts"))
+                for command, runs in others.items():
+                    runs.append(took(command, stage))
             say(stagecraft("destroy", stage))
-        return dict(zip((figure.name for figure in figures), [*seen, statistics.median(warm)], strict=True))
+        again = statistics.median(warm)
+        values = [cold, again, *(statistics.median(runs) / again for runs in others.values())]
+        return dict(zip((figure.name for figure in figures), values, strict=True))
 
     return Bench(figures, measure, root=True)
 
 
-BENCHES = (rehearsal("partners", PARTNERS), rehearsal("mvp", MVP))
+BENCHES = (rehearsal("partners", PARTNERS, ("plan", "drift")), rehearsal("mvp", MVP))
