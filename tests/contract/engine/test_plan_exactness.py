@@ -254,3 +254,17 @@ def test_a_machine_keeps_its_place_in_the_inventory_where_it_is_replaced(ground)
         assert told(row)["action"] == "replaced" and labels(row)["stagecraft-role"] == "web"
     finally:
         Engine.at(ground).demolish(declared)
+
+
+def test_a_check_says_how_a_resource_would_be_and_was_without_secrets(ground):
+    engine = Engine.at(ground)
+    engine.build(entries({"compute_disk": STAGE["compute_disk"]}))
+    try:
+        secret = {"name": "hidden", "entries": [{"key": "word", "text": "not-to-be-seen"}]}
+        made, gone = engine.stack(
+            [{"lockbox_secret": secret}, {"compute_disk": {"name": "data", "state": "absent"}}], check=True
+        )
+        assert made["declared"]["entries"][0]["key"] == "word" and "not-to-be-seen" not in str(made["declared"])
+        assert (gone["was"]["size"], gone["was"]["zone"]) == ("10GB", "ru-central1-a") and "declared" not in gone
+    finally:
+        engine.demolish(entries({"compute_disk": STAGE["compute_disk"]}))
