@@ -270,9 +270,12 @@ class Run:
         """What a record says of it: the values that were applied, without secrets, and which versions of those were sent;
         and `seen`, in the API's own units, all that could be declared of it. What nobody declares is as it was first seen,
         so that a record does not take over what was changed outside."""
-        have = plan.have if plan.have is not None and not plan.changed else self.find() or self.backend.have()
+        have = plan.have
+        if have is None or plan.changed:
+            have = self.find() or self.backend.have()
+            self.backend.examine(dict(plan.wanted), have)
         earlier = self.session.seen.get(self.label())
-        new = self.backend.closer(have) if earlier is None else earlier | {n: have[n] for n in plan.wanted if n in have}
+        new = (earlier or self.backend.closer(have)) | {n: have[n] for n in plan.wanted if n in have}
         return {"applied": self.told(plan.wanted), "seen": seen(self.bound, new), "secret_versions": plan.versions}
 
     def told(self, values: dict[str, Any], name: Callable[[Field, Any], Any] | None = None) -> dict[str, Any]:

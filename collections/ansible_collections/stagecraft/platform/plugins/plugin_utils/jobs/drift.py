@@ -139,7 +139,9 @@ class Drift:
             {"field": field, "old": then, "new": now, "left": n not in wanted}
             for n, b in told_once(there.backend.bound, wanted).items()
             if n in seen and not wanted.get(n) and (n in wanted or not has_secret(b))
-            for field, now, then in edits(b, seen[n], there.have.get(n), self.naming(there), n, True)
+            for field, now, then in edits(
+                b, seen[n], (there.there if n in wanted else there.have).get(n), self.naming(there), n, True
+            )
         ]
         edited += self.version(item, there)
         told = self.since(there.backend, name) if edited else {}
