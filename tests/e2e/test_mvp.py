@@ -45,6 +45,7 @@ def test_rehearse_ends_with_the_line_it_promises():
     said = re.fullmatch(r"mvp: rehearsed in \d+s, 0 hosts, (\d+) checks passed, second run changed (\d+)", last)
     assert said, last
     assert int(said[1]) >= 10 and int(said[2]) == 0
+    assert ": 0 differ from what was applied at" in stagecraft("drift", STAGE)
 
 
 def test_the_printed_curl_line_answers():
