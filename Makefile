@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help: ## Show this
 	@echo "Stagecraft: make <target> [STAGE=partners] [HOST=backend-1] [ARGS='--where cloud']"
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/.ready: requirements.lock pyproject.toml scripts/bootstrap.sh
 	@scripts/bootstrap.sh
@@ -31,6 +31,12 @@ system: ## Install the Debian packages that a rehearsal needs (says which first)
 
 rehearse: $(READY) ## Build STAGE on this machine, check it, build it again
 	@$(RUN) rehearse "$(STAGE)" $(ARGS)
+
+demo: $(READY) ## The cloud's side of a stage from nothing to nothing in a minute, with a change by hand: no root
+	@$(RUN) demo
+
+demo-recording: $(READY) ## Run it once more, and write docs/images/demo.svg and demo.cast from what it says
+	@$(PY) tools/record_demo.py
 
 # 2 says that there is something to do, which make would call an error.
 plan: $(READY) ## Say what would change in STAGE, and change nothing (ARGS='--html plan.html')

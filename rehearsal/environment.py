@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rehearsal import files, processes
 from rehearsal.places import CONTROLLER, PACKAGES, STORAGE, WHEELS, Place
-from rehearsal.world import WorldError
+from rehearsal.world import WorldError, seaweed
 from rehearsal.world.shell import NETNS
 
 CLOUD = "cloud"  # the daemon that answers the cloud's API
@@ -24,11 +24,14 @@ def environment(name: str) -> dict[str, str]:
         variables = files.read_json(place.cloud / "env.json", name)
     except FileNotFoundError:
         raise WorldError(f"{name}: no such rehearsal. Start it: rehearsal up {name}") from None
-    variables["STAGECRAFT_OVERLAY"] = str(OVERLAY)
-    if has_machines(place):
-        variables |= OPERATORS | {
-            "YC_STORAGE_ENDPOINT": f"https://{STORAGE}",
-            "AWS_CA_BUNDLE": variables["YC_ROOT_CERTIFICATES"],
+    machines = has_machines(place)
+    variables |= OPERATORS | {
+        "STAGECRAFT_OVERLAY": str(OVERLAY),
+        "YC_STORAGE_ENDPOINT": f"https://{STORAGE}" if machines else seaweed.endpoint(place),
+        "AWS_CA_BUNDLE": variables["YC_ROOT_CERTIFICATES"],
+    }
+    if machines:
+        variables |= {
             "STAGECRAFT_APT_PROXY": f"http://{PACKAGES}",
             "STAGECRAFT_PIP_FIND_LINKS": f"http://{WHEELS}/",
         }

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rehearsal import environment, files, packages, processes
 from rehearsal.cloud import admin
@@ -20,7 +21,10 @@ from rehearsal.places import API, REST, Place
 from rehearsal.processes import Daemon
 from rehearsal.serverless import control
 from rehearsal.serverless import network as serverless
-from rehearsal.world import WorldError, images, names, network, postgres_image, shell
+from rehearsal.world import WorldError, images, names, network, postgres_image, seaweed, shell
+
+if TYPE_CHECKING:
+    from rehearsal.world.storage import Storage
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = re.compile(r"[a-z][a-z0-9]{0,30}")  # no hyphen: what carries the prefix of `a` must not be of `a-b`
@@ -61,11 +65,16 @@ def up(place: Place, *, machines: bool = True, progress: Progress = print) -> No
         kind = "with" if environment.has_machines(place) else "without"
         raise WorldError(f"{place.name} was started {kind} machines: end it first (rehearsal down {place.name})")
     with _alone(place):
+        again = environment.was_started(place)
         environment.remember(place, machines=machines)
         if machines:
             files.write(place.owner, str(place.folder))
             _start_surroundings(place, progress)
+        storage = _start_storage(place, machines=machines)
+        if again:
+            storage.wait()  # a cloud that comes back goes on with what it was doing, maybe to a bucket
         _start_cloud(place, progress, machines=machines)
+        storage.wait()
         if machines:
             _wait_for_front(place)
 
@@ -111,9 +120,8 @@ def _start_surroundings(place: Place, progress: Progress) -> None:
     address, port = packages.targets(place)[packages.APT]
     postgres_image.ensure(progress, apt_proxy=f"http://{address}:{port}")
     network.make_internet(place)
-    from rehearsal.world import registry, storage  # here: their libraries load for half a second, in every command
+    from rehearsal.world import registry  # here: its libraries load for half a second, in every command
 
-    storage.Storage(place).start()
     registry.Server(place).start()
     names.prepare(place)
     serverless.make(place)
@@ -124,6 +132,15 @@ def _start_surroundings(place: Place, progress: Progress) -> None:
     ):
         if processes.start(place, python(name, module, place.name, netns=netns)):
             progress(f"{name} started")
+
+
+def _start_storage(place: Place, *, machines: bool) -> Storage:
+    """Object Storage, which gets ready while the cloud starts."""
+    from rehearsal.world import storage  # here: its library loads for half a second, in every command
+
+    server = storage.Storage(place, machines=machines)
+    server.start()
+    return server
 
 
 def python(name: str, module: str, *arguments: str, netns: str | None = None) -> Daemon:
@@ -139,6 +156,7 @@ def _start_cloud(place: Place, progress: Progress, *, machines: bool) -> None:
         where += ["--world", "rehearsal.world.linux:create"]
     else:
         where += ["--host", "127.0.0.1", "--port", str(_last_port(place))]
+        where += ["--world", "rehearsal.world.buckets:create"]
     netns = place.netns("internet") if machines else None
     process = processes.start(place, python(CLOUD, "rehearsal.cloud", *where, netns=netns))
     if process is None:
@@ -198,6 +216,7 @@ def down(place: Place) -> dict[str, int]:
     removed["namespaces"] = len(namespaces := _namespaces(place))
     for netns in namespaces:
         shell.run("ip", "netns", "del", netns)
+    seaweed.remove_sockets(place)
     shutil.rmtree(place.folder, ignore_errors=True)
     if not place.foreign():  # what is left of a rehearsal whose folder was deleted goes too
         place.owner.unlink(missing_ok=True)

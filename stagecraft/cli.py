@@ -21,12 +21,13 @@ from stagecraft.confirmation import confirmed
 from stagecraft.cost import command as prices
 from stagecraft.delivery import declared as delivered
 from stagecraft.delivery.files import command as ci
+from stagecraft.demo import command as demo
 from stagecraft.drift.command import command as drift
 from stagecraft.export import command as export
 from stagecraft.image import command as image
 from stagecraft.lock import alone
 from stagecraft.options import At, Confirm, Extra, Machine, PlanFile, StageName, What
-from stagecraft.plan import saved
+from stagecraft.plan import make, saved
 from stagecraft.plan.command import command as planning
 from stagecraft.schema.files import command as schema
 from stagecraft.stages import ROOT, Refused, Stage, names, stage, unknown
@@ -39,6 +40,7 @@ app.command("accept")(accept)
 app.command("schema")(schema)
 app.command("topology")(topology)
 app.command("chaos")(chaos)
+app.command("demo")(demo)
 app.command("ci")(ci)
 app.command("image")(image)
 app.command("export")(export)
@@ -105,15 +107,17 @@ def apply(
     check: Annotated[bool, typer.Option("--check", help="Change nothing: only say what would change.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Write to the log how each file and resource changes.")] = False,
     plan: PlanFile = None,
+    cloud: Annotated[bool, typer.Option("--cloud", help="Only the cloud's side: no machine is asked.")] = False,
     extra_vars: Extra = None,
 ) -> None:
     """Build or converge a stage; with --check only say what would change."""
     chosen, variables = declared(name), playbooks.known_variables(extra_vars or [])
-    planned = saved.applicable(plan, variables, check=check) if plan else None
+    planned = saved.applicable(plan, variables, alone=not (check or cloud)) if plan else None
     with alone(chosen, "apply"):
         target = target_of(chosen, where)
         announce(target)
-        arguments = " ".join(flag for flag, on in (("--check", check), ("--diff", diff)) if on)
+        flags = (("--check", check), ("--diff", diff), (make.ONLY_CLOUD, cloud))
+        arguments = " ".join(flag for flag, on in flags if on)
         if planned:
             variables, limit = saved.still_true(planned, target, console)
             arguments = f"{arguments} {limit}"

@@ -16,6 +16,8 @@ from rehearsal import files, places
 from stagecraft import supervision
 from stagecraft.stages import Refused, Stage
 
+FILE = "run.lock"  # in the folder of what runs
+
 
 def scratch(folder: Path) -> Path:
     """A new folder for the files of one run of a stage. What a killed run leaves there, the next one removes."""
@@ -27,18 +29,25 @@ def alone(stage: Stage, command: str) -> Iterator[None]:
     """Be the only run of a stage on this machine, after what a killed one has left was removed.
 
     Raises Refused, naming the other run, where one is going on."""
-    folder = files.private_folder(places.state() / stage.name)
-    with os.fdopen(os.open(folder / "run.lock", os.O_RDWR | os.O_CREAT, 0o600), "r+") as lock:
+    folder = places.state() / stage.name
+    with held(folder, stage.name, command):
+        supervision.end(folder)
+        shutil.rmtree(folder / "scratch", ignore_errors=True)
+        yield
+
+
+@contextmanager
+def held(folder: Path, name: str, command: str) -> Iterator[None]:
+    """Be the only run of `name`, which keeps its state in the folder. Raises Refused, naming the other run, else."""
+    with os.fdopen(os.open(files.private_folder(folder) / FILE, os.O_RDWR | os.O_CREAT, 0o600), "r+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Refused(f"{stage.name}: another run is going on{said(lock.read())}") from None
+            raise Refused(f"{name}: another run is going on{said(lock.read())}") from None
         with suppress(OSError):  # a full disk must not keep anybody from ending a rehearsal
             lock.truncate()
             lock.write(json.dumps({"pid": os.getpid(), "command": command, "since": time.strftime("%H:%M")}))
             lock.flush()
-        supervision.end(folder)
-        shutil.rmtree(folder / "scratch", ignore_errors=True)
         yield
 
 

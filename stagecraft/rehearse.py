@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,21 +42,25 @@ def need_root() -> None:
         )
 
 
-def step(console: Console, name: str, command: list[str], environment: dict[str, str] | None = None) -> Part:
-    """Run a program of ours and pass its lines on, indented. Raises Refused with its last lines where it fails."""
+def step(
+    console: Console, name: str, command: list[str], environment: dict[str, str] | None = None,
+    *, code: int = 0, shown: Callable[[Iterable[str]], Iterable[str]] = iter,
+) -> Part:  # fmt: skip
+    """Run a program of ours and pass its lines on, indented: those that `shown` lets through. Raises Refused with its last
+    lines where its exit code is another one than `code`."""
     started, lines = time.monotonic(), list[str]()
     console.print(f"[bold]{escape(name)}")
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as child:
         try:
-            for line in child.stdout or ():
-                lines.append(line.rstrip())
-                console.print("  " + escape(line.rstrip()), highlight=False)
+            for line in shown(line.rstrip() for line in child.stdout or ()):
+                lines.append(line)
+                console.print("  " + escape(line), highlight=False, soft_wrap=True)
         except BaseException:
             processes.end({child.pid})
             raise
-    if child.returncode:
+    if child.returncode != code:
         raise Refused(f"{name} failed (exit code {child.returncode}): " + " / ".join(lines[-3:]))
     return Part(name, time.monotonic() - started, lines[-1] if lines else "")
 
@@ -169,5 +173,7 @@ def nothing_is_there(stage: Stage) -> bool:
     if any(os.environ.get(name) for name in CREDENTIALS):
         return False
     place = places.Place(stage.name)
+    if lifecycle.leftovers(place):
+        return False
     lifecycle.check_owner(place)
-    return not lifecycle.leftovers(place)
+    return True

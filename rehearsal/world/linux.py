@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 from rehearsal import processes
 from rehearsal.places import Place
 from rehearsal.serverless import instances
-from rehearsal.world import StoredImage, World, WorldError, names, registry, topology
+from rehearsal.world import StoredImage, WorldError, names, registry, topology
+from rehearsal.world.buckets import BucketsWorld
 from rehearsal.world.databases import Databases
 from rehearsal.world.machines import Machines
 from rehearsal.world.metadata import Metadata
 from rehearsal.world.network import Network
 from rehearsal.world.serverless import Serverless
-from rehearsal.world.storage import Storage
 
 if TYPE_CHECKING:
     from rehearsal.cloud.core import Cloud
 
 
-class LinuxWorld(World):
+class LinuxWorld(BucketsWorld):
     """Ties the parts together; each does one thing and knows nothing of the others:
 
     Network(place)             namespaces, bridges, routes, NAT, security groups, DNS
@@ -29,18 +29,18 @@ class LinuxWorld(World):
     Metadata(network)          the service that gives machines their tokens
     Databases(place, network)  managed PostgreSQL; `endpoints(cloud) -> list[topology.Endpoint]` says where its hosts
                                are, their names and security groups; `resume(cloud)` brings them back
-    Storage(place)             buckets and access keys in the S3 server
+    Storage(place)             buckets and access keys in the S3 server, as the world without machines has it
     Serverless(place)          serverless containers and API gateways, behind their front
     registry.Server(place)     images"""
 
     def __init__(self, place: Place) -> None:
+        super().__init__(place, machines=True)
         self._syncing = threading.Lock()
         self._place = place
         self.network = Network(place)
         self.machines = Machines(place)
         self.metadata = Metadata(self.network)
         self.databases = Databases(place, self.network)
-        self.storage = Storage(place)
         self.registry = registry.Server(place)
         self.serverless = Serverless(place)
 
@@ -111,23 +111,8 @@ class LinuxWorld(World):
     def delete_database(self, cloud: Cloud, cluster: Any, database: Any) -> None:
         self.databases.delete_database(cloud, cluster, database)
 
-    def put_bucket(self, cloud: Cloud, bucket: Any) -> None:
-        self.storage.put_bucket(cloud, bucket)
-
-    def bucket_is_empty(self, cloud: Cloud, bucket: Any) -> bool:
-        return self.storage.bucket_is_empty(cloud, bucket)
-
-    def delete_bucket(self, cloud: Cloud, bucket: Any) -> None:
-        self.storage.delete_bucket(cloud, bucket)
-
-    def put_access_key(self, cloud: Cloud, key: Any, secret: str) -> None:
-        self.storage.put_access_key(cloud, key, secret)
-
-    def delete_access_key(self, cloud: Cloud, key: Any) -> None:
-        self.storage.delete_access_key(cloud, key)
-
     def sync_access(self, cloud: Cloud) -> None:
-        self.storage.sync_access(cloud)
+        super().sync_access(cloud)
         self.serverless.sync(cloud)
 
     def put_revision(self, cloud: Cloud, container: Any, revision: Any) -> str:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-from rehearsal.places import STORAGE
+from rehearsal import files
+from rehearsal.places import STORAGE, Place
 from rehearsal.world import WorldError
 
 HOST_NAME = "storage.yandexcloud.net"
+LOOPBACK = "127.0.0.1"  # where it answers without machines
+PARTS = ("master", "volume", "filer", "s3")  # each has a port for HTTP and one for gRPC
+SOCKETS = Path("/tmp")  # noqa: S108 - where SeaweedFS puts a socket beside each port
 
 # One volume a bucket is enough; the Go runtime gives memory back instead of keeping it.
 ENVIRONMENT = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1", "GOMEMLIMIT": "160MiB", "GOGC": "50"}
@@ -42,8 +49,47 @@ def command(folder: Path) -> tuple[str, ...]:
     """The command line of the server whose identities.json, server.crt, server.key and data/ are in the folder."""
     return (
         *("unshare", "--mount", "--propagation", "private", "sh", "-c", PRIVATE_FOLDERS, "weed"),
-        *(str(program()), str(folder), *_arguments()),
+        *(str(program()), str(folder), *_arguments("/mnt/storage", str(STORAGE), 443)),
     )
+
+
+def loopback(folder: Path, taken: dict[str, int]) -> tuple[str, ...]:
+    """The same on 127.0.0.1, which needs no root."""
+    listen = (f"-{part}={port}" for part, port in taken.items() if part != "s3.port")
+    return (str(program()), *_arguments(str(folder), LOOPBACK, taken["s3.port"]), *listen)
+
+
+def ports(place: Place) -> dict[str, int]:
+    """The ports of a server on loopback, by option: free ones, and kept, so that variables printed earlier stay right."""
+    file = _ports_file(place)
+    if not file.exists():
+        names = [f"{part}.port{kind}" for part in PARTS for kind in ("", ".grpc")]
+        held = [socket.create_server((LOOPBACK, 0)) for _ in names]
+        files.write(file, json.dumps(dict(zip(names, (one.getsockname()[1] for one in held), strict=True))))
+        for one in held:
+            one.close()
+    taken: dict[str, int] = files.read_json(file, place.name)
+    return taken
+
+
+def endpoint(place: Place) -> str:
+    """The URL of a server on loopback."""
+    return f"https://{LOOPBACK}:{ports(place)['s3.port']}"
+
+
+def _ports_file(place: Place) -> Path:
+    return place.folder / "storage" / "ports.json"
+
+
+def remove_sockets(place: Place) -> None:
+    """Remove what a server on loopback that was killed leaves in /tmp."""
+    taken: dict[str, int] = {}
+    if _ports_file(place).exists():
+        with suppress(WorldError):  # damaged: they cannot be known any more
+            taken = ports(place)
+    for port in taken.values():
+        for left in SOCKETS.glob(f"seaweedfs-*-{port}.sock"):
+            left.unlink(missing_ok=True)
 
 
 def program() -> Path:
@@ -55,14 +101,14 @@ def program() -> Path:
     return Path(found).resolve()
 
 
-def _arguments() -> tuple[str, ...]:
-    """One process that is master, volume server, filer and S3; only the last listens outside of loopback."""
+def _arguments(folder: str, address: str, port: int) -> tuple[str, ...]:
+    """One process that is master, volume server, filer and S3; the last listens on `address`, the others on loopback."""
     return (
         "-logtostderr=true",
         "server",
-        "-dir=/mnt/storage/data",
-        "-ip=127.0.0.1",
-        "-ip.bind=127.0.0.1",
+        f"-dir={folder}/data",
+        f"-ip={LOOPBACK}",
+        f"-ip.bind={LOOPBACK}",
         "-master.telemetry=false",
         "-master.resumeState=false",  # else the election after a restart takes 20 s
         "-master.electionTimeout=1s",
@@ -73,13 +119,13 @@ def _arguments() -> tuple[str, ...]:
         "-filer",
         "-filer.disableDirListing",
         "-s3",
-        f"-s3.ip.bind={STORAGE}",
-        "-s3.port=443",
+        f"-s3.ip.bind={address}",
+        f"-s3.port={port}",
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
-        "-s3.cert.file=/mnt/storage/server.crt",
-        "-s3.key.file=/mnt/storage/server.key",
-        "-s3.config=/mnt/storage/identities.json",
+        f"-s3.cert.file={folder}/server.crt",
+        f"-s3.key.file={folder}/server.key",
+        f"-s3.config={folder}/identities.json",
         f"-s3.domainName={HOST_NAME}",
         "-s3.iam=false",
         "-s3.autoCreateBucket=false",

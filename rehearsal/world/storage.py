@@ -1,4 +1,4 @@
-"""Object Storage behind the emulated cloud: a real S3 server (SeaweedFS) in the rehearsal's internet.
+"""Object Storage behind the emulated cloud: a real S3 server (SeaweedFS) in the rehearsal's internet, or on loopback.
 
 Buckets come only through the cloud's API. Who may do what is one file of identities, which the server reads again on
 SIGHUP; the accounts of deleted keys stay in it without credentials, because a reload does not forget them."""
@@ -40,21 +40,21 @@ REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch")
 
 
 class Storage:
-    """The S3 server of one rehearsal, and what the cloud's API does to it."""
+    """The S3 server of one rehearsal, and what the cloud's API does to it. Without machines it is on loopback."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *, machines: bool = True) -> None:
         self._place = place
-        self._netns = place.netns("internet")
+        self._netns = place.netns("internet") if machines else None
         self._folder = place.folder / "storage"
         self._identities = self._folder / "identities.json"
         self._lock = threading.Lock()
 
     # ---- the server ----
     def start(self) -> None:
-        """Start the server unless it runs, and wait until it answers. Needs the namespace `internet`."""
-        shell.nft(self._netns, seaweed.FENCE)
-        if processes.start(self._place, self.daemon()):
-            self._wait_until_ready()
+        """Start the server unless it runs. With machines this needs the namespace `internet`."""
+        if self._netns:
+            shell.nft(self._netns, seaweed.FENCE)
+        processes.start(self._place, self.daemon())
 
     def stop(self) -> None:
         """End the server; data and keys stay."""
@@ -69,19 +69,24 @@ class Storage:
             self._write({ADMIN: _identity(ADMIN, {ADMIN: secrets.token_urlsafe(32)}, ADMIN_ACTIONS)})
         certificate, key = tls.issue(
             self._place.cloud,
-            [seaweed.HOST_NAME, f"*.{seaweed.HOST_NAME}", str(STORAGE)],
+            [seaweed.HOST_NAME, f"*.{seaweed.HOST_NAME}", str(STORAGE), seaweed.LOOPBACK],
             label=seaweed.HOST_NAME,
         )
         shutil.copyfile(certificate, self._folder / "server.crt")
         files.write(self._folder / "server.key", key.read_bytes())
-        return processes.Daemon(
-            name=DAEMON,
-            argv=seaweed.command(self._folder),
-            netns=self._netns,
-            env=seaweed.ENVIRONMENT,
+        argv = (
+            seaweed.command(self._folder) if self._netns else seaweed.loopback(self._folder, seaweed.ports(self._place))
         )
+        return processes.Daemon(DAEMON, argv, self._netns, seaweed.ENVIRONMENT)
 
-    def _wait_until_ready(self) -> None:
+    @property
+    def endpoint(self) -> str:
+        """The URL at which it answers."""
+        return f"https://{STORAGE}" if self._netns else seaweed.endpoint(self._place)
+
+    def wait(self) -> None:
+        """Return when the server answers. Raises WorldError with its log."""
+
         def ask() -> None:
             with self._client() as s3:
                 s3.list_buckets()
@@ -205,7 +210,7 @@ class Storage:
         with shell.entered(self._netns):
             s3 = boto3.session.Session().client(
                 "s3",
-                endpoint_url=f"https://{STORAGE}",
+                endpoint_url=self.endpoint,
                 region_name=REGION,
                 aws_access_key_id=key_id,
                 aws_secret_access_key=secret,

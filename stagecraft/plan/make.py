@@ -19,7 +19,7 @@ from stagecraft.target import Target
 PLAYBOOK = ROOT / "playbooks" / "plan.yml"
 # With what a module was called, the callback knows which unit a handler restarts; secrets are masked there.
 WATCHING = {"ANSIBLE_CALLBACKS_ENABLED": "stagecraft.platform.plan", "ANSIBLE_INJECT_INVOCATION": "true"}
-ONLY_CLOUD = "--limit localhost"  # no machine is asked
+ONLY_CLOUD = "--limit localhost --skip-tags machines"  # no machine is asked, and nothing is made for one
 
 
 def origin(target: Target, variables: Mapping[str, object], *, cloud_only: bool) -> model.Origin:

@@ -36,10 +36,12 @@ def read(path: Path) -> model.Plan:
         ) from None
 
 
-def applicable(path: Path, variables: Mapping[str, object], *, check: bool) -> model.Plan:
+def applicable(path: Path, variables: Mapping[str, object], *, alone: bool) -> model.Plan:
     """The plan in a file that is to be applied as it is. Raises Refused where more is said than that."""
-    if variables or check:
-        raise Refused("--plan applies what was planned, its variables too: it goes with neither -e nor --check.", 2)
+    if variables or not alone:
+        raise Refused(
+            "--plan applies what was planned, its variables too: it goes with none of -e, --check and --cloud.", 2
+        )
     return read(path)
 
 

@@ -275,8 +275,9 @@ def test_an_error_is_never_taken_for_something_to_do(tmp_path, words, says):
 
 @pytest.mark.parametrize(("words", "says"), [
     (("--plan", "none.json"), "There is no plan none.json"),
-    (("--plan", "none.json", "-e", "prune=true"), "neither -e nor --check"),
-    (("--plan", "none.json", "--check"), "neither -e nor --check"),
+    (("--plan", "none.json", "-e", "prune=true"), "none of -e, --check and --cloud"),
+    (("--plan", "none.json", "--check"), "none of -e, --check and --cloud"),
+    (("--plan", "none.json", "--cloud"), "none of -e, --check and --cloud"),
 ])  # fmt: skip
 def test_a_plan_is_applied_as_it_is(tmp_path, words, says):
     done = run(tmp_path, "apply", "partners", *words)

@@ -6,12 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from rehearsal import environment, files, lifecycle, processes
 from rehearsal.places import Place
-from rehearsal.world import WorldError, shell
+from rehearsal.world import WorldError, seaweed, shell
 
 
 def rehearsal(*words: str) -> subprocess.CompletedProcess[str]:
@@ -32,23 +35,31 @@ def test_the_cloud_alone_comes_up_on_loopback_goes_on_after_a_kill_and_leaves_no
     assert rehearsal("up", name, "--no-machines").returncode == 0
     variables = json.loads(rehearsal("env", name, "--json").stdout)
     assert variables["YC_ENDPOINT"].startswith("127.0.0.1:")
-    assert "YC_STORAGE_ENDPOINT" not in variables
+    stranger = boto3.session.Session().client(
+        "s3", endpoint_url=variables["YC_STORAGE_ENDPOINT"], verify=variables["AWS_CA_BUNDLE"], region_name="ru-central1",
+        aws_access_key_id="nobody", aws_secret_access_key="nothing",
+    )  # fmt: skip
+    with pytest.raises(ClientError, match="InvalidAccessKeyId"):
+        stranger.list_buckets()
     assert environment.is_up(name) and environment.netns(name) is None
     assert rehearsal("quota", name, "vpc.networks.count").stdout.split() == ["vpc.networks.count", "0", "of", "2"]
     assert rehearsal("quota", name, "vpc.networks.count", "5").stdout.split()[-1] == "5"
     unknown = rehearsal("quota", name, "vpc.nets", "5")
     assert unknown.returncode == 1 and "vpc.nets' is no quota here" in unknown.stderr
     assert "Traceback" not in unknown.stderr
-    processes.end({processes.running(place, environment.CLOUD)}, patience=1)
+    processes.end({processes.running(place, daemon) for daemon in (environment.CLOUD, "storage")}, patience=1)
     assert not environment.is_up(name)
     assert "DEAD" in rehearsal("status", name).stdout
     assert rehearsal("up", name, "--no-machines").returncode == 0
     assert json.loads(rehearsal("env", name, "--json").stdout) == variables
     assert rehearsal("quota", name, "vpc.networks.count").stdout.split()[-1] == "5"
     assert "up already" in rehearsal("up", name, "--no-machines").stdout
+    ports = seaweed.ports(place)
     done = rehearsal("down", name)
-    assert "removed 1 processes" in done.stdout and "nothing is left" in done.stdout
+    assert "removed 2 processes" in done.stdout and "nothing is left" in done.stdout
     assert not lifecycle.leftovers(place) and not environment.is_up(name)
+    sockets = {socket for port in ports.values() for socket in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")}
+    assert not sockets
 
 
 def test_another_state_folder_with_a_rehearsal_of_that_name_is_left_alone(place, tmp_path, monkeypatch):
