@@ -10,7 +10,6 @@ import re
 import ssl
 import sys
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,8 +46,9 @@ STATUSES = {
 }  # what is not here is 500
 
 
-def routes(services: list[str]) -> Iterator[tuple[re.Pattern[str], MethodDescriptor]]:
-    """The paths that the annotations give to the methods that read."""
+def routes(services: list[str]) -> list[tuple[re.Pattern[str], MethodDescriptor]]:
+    """The paths that the annotations give to the methods that read; a word comes before an id in its place."""
+    found = []
     for name in services:
         for method in descriptors.service(name).methods:
             if template := method.GetOptions().Extensions[annotations_pb2.http].get:
@@ -57,7 +57,8 @@ def routes(services: list[str]) -> Iterator[tuple[re.Pattern[str], MethodDescrip
                 pattern = re.escape(texts[0])
                 for field, text in zip(fields, texts[1:], strict=True):
                     pattern += f"(?P<{field}>[^/:]+){re.escape(text)}"
-                yield re.compile(pattern), method
+                found.append((re.compile(pattern), method))
+    return sorted(found, key=lambda route: route[0].groups)
 
 
 def parse(method: MethodDescriptor, told: dict[str, list[str]]) -> Message:
@@ -95,7 +96,7 @@ class Rest:
 
     @functools.cached_property
     def _routes(self) -> list[tuple[re.Pattern[str], MethodDescriptor]]:
-        return list(routes(list(self._cloud.services)))
+        return routes(list(self._cloud.services))
 
     def get(self, target: str, headers: dict[str, str], client: str = "127.0.0.1") -> dict[str, Any]:
         """Answer a request for a path with its query from the address `client`. Raises ApiError."""

