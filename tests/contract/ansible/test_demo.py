@@ -96,9 +96,9 @@ def test_one_that_is_stopped_leaves_nothing_and_a_second_one_is_refused(person):
     second = demo(person)
     _, words = second.communicate(timeout=100)
     assert second.returncode == 1 and f"demo: another run is going on (pid {running.pid}, demo, since " in words
-    running.send_signal(signal.SIGINT)
+    running.send_signal(signal.SIGTERM)
     _, words = running.communicate(timeout=100)
-    assert running.returncode == 128 + signal.SIGINT
+    assert running.returncode == 128 + signal.SIGTERM
     assert words == "error: demo: stopped. Nothing of it is left.\n"
     wait_until(lambda: left(person, ports) == [], 10)
 
