@@ -128,6 +128,7 @@ def more(count: int) -> Iterator[str]:
 
 def remove(folder: Path) -> None:
     """End the processes of the demo and remove what it wrote. Raises WorldError with what does not go."""
+    os.environ["STAGECRAFT_STATE"] = str(folder)  # whatever the person has: theirs is not touched
     place = places.Place(STAGE)
     processes.end(processes.marked(place), patience=1)  # its servers first: alone they would take longer
     for run in (folder, folder / STAGE):

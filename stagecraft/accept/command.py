@@ -69,7 +69,7 @@ def command(
 def writable(file: Path) -> Path:
     """The file, in a folder that is there. Raises Refused where no report can be written: that must not be learnt last."""
     files.private_folder(file.parent)
-    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+    if file.is_dir() or not os.access(file.parent, os.W_OK):
         raise Refused(f"{file} cannot be written: --to names the file that the report goes to. Nothing was touched.", 2)
     return file
 

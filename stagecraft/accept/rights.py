@@ -40,6 +40,7 @@ def refuse_without(cloud: str, account: str, bindings: list[list[str]], unread: 
     if not lacking:
         return
     unseen = [what for what in unread if what.startswith(ROLES)]
+    unseen += sorted({role for role, _, subject in bindings if subject == account and not permissions(role)})
     if any(kind == "group" for _, kind, _ in bindings):
         unseen.append(GROUPS)
     if unseen:

@@ -15,7 +15,7 @@ from stagecraft.options import At, Extra, StageName
 from stagecraft.plan.make import ONLY_CLOUD, commit
 from stagecraft.stages import ROOT, Refused, Stage, stage
 from stagecraft.target import Where, target_of
-from stagecraft.verdict import SOMETHING, errors
+from stagecraft.verdict import ERROR, SOMETHING, errors
 
 PLAYBOOK = ROOT / "playbooks" / "drift.yml"
 
@@ -42,7 +42,7 @@ def command(
         typer.echo(json.dumps(found.to_json(), indent=2, default=str))
     else:
         report.show(found, Console(highlight=False))
-    raise SystemExit(SOMETHING if found.differences else 0)
+    raise SystemExit(SOMETHING if found.differences else ERROR if found.unknown else 0)
 
 
 def looked(
@@ -51,16 +51,21 @@ def looked(
     """The drift of a stage; nothing where a timer is to look instead. Raises Refused."""
     if export and cloud_only:
         raise Refused("--export tells a machine of the stage, and --cloud asks none: leave one of them out.")
-    variables = playbooks.known_variables(extra) | ({"drift_exported": "true"} if export else {})
+    if every and (extra or cloud_only):
+        raise Refused("--watch looks at all of the stage as it is declared: it goes with neither -e nor --cloud.")
+    told = watch.OFF if every == watch.OFF else "true" if export or every else ""
+    variables = playbooks.known_variables(extra) | ({"drift_exported": told} if told else {})
     declarations.check(chosen)
     console = Console(stderr=True, highlight=False)
     with alone(chosen, "drift"):
         target = target_of(chosen, where)
         if every:
-            console.print(watch.watch(target, every))
-            return None
+            watch.possible(target, every)
         console.print(f"[bold]{chosen.name}[/] in {target.where}")
         outcome = playbooks.run(target, PLAYBOOK, console, variables, ONLY_CLOUD if cloud_only else "", quietly=True)
+        if every:  # that once it came through shows that it can
+            console.print(watch.watch(target, every))
+            return None
     if "drift" not in outcome.told:
         raise Refused(f"{chosen.name}: the playbook has said nothing of drift; its log: {outcome.log}")
     return model.of_playbook(chosen.name, outcome.told["drift"], commit())

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 CLOUD = "cloud"
+REFUSED = "PERMISSION_DENIED"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Drift:
     edited: bool  # the checkout is at another commit by now
     differences: tuple[Difference, ...] = ()
     ignored: int = 0
-    unknown: tuple[str, ...] = ()  # machines that were never recorded, or do not answer
+    unknown: tuple[str, ...] = ()  # machines that were never recorded or do not answer, services that may not be asked
 
     def closing(self) -> str:
         """The last line of the report."""
@@ -55,6 +56,8 @@ def of_playbook(stage: str, told: dict[str, Any], commit: str) -> Drift:
             rows += [Difference(host, **row, left=row["what"] == "new") for row in found["drift"]]
         else:
             unknown.append(f"{host}: {found.get('msg') or 'nothing was recorded of it yet; the next apply does'}")
+    refused = sorted(kind for kind, why in told.get("not_asked", {}).items() if why == REFUSED)
+    unknown += [f"{kind}: its service may not be asked" for kind in refused]
     then = str(told["by"].get("commit", ""))
     return Drift(
         stage,

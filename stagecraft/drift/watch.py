@@ -14,7 +14,9 @@ from stagecraft.stages import ROOT, Refused
 from stagecraft.target import CREDENTIALS, Target
 
 OFF = "off"
-EVERY = re.compile(r"[1-9]\d*(min|m|h|d)")
+EVERY = re.compile(r"([1-9]\d{0,3})(min|h)")
+LONGEST = 12 * 60  # minutes: DriftUnknown fires after a day
+BOOTED = Path("/run/systemd/system")
 PASSING = [name for name in CREDENTIALS if not name.endswith("_FILE")]  # they end before a timer does
 SYSTEM = Path("/etc/systemd/system")
 SERVICE = """\
@@ -50,15 +52,23 @@ WantedBy=timers.target
 """
 
 
-def watch(target: Target, every: str) -> str:
-    """Write and start the timer, or with `off` end and remove it; what was done, in a line. Raises Refused."""
-    if every != OFF and not EVERY.fullmatch(every):
-        raise Refused(f"--watch {every}: say how often, such as 30min, 6h or 1d; or off.")
-    if not shutil.which("systemctl") or not Path("/run/systemd/system").exists():
+def possible(target: Target, every: str) -> None:
+    """Raises Refused where no timer could look so often, here and with these credentials."""
+    said = EVERY.fullmatch(every)
+    if every != OFF and (said is None or int(said[1]) * (60 if said[2] == "h" else 1) > LONGEST):
+        raise Refused(f"--watch {every}: say how often, such as 30min or 6h, at most 12h; or off.")
+    if not shutil.which("systemctl") or not BOOTED.exists():
         raise Refused(
             "This machine has no systemd to watch by. Let your scheduler run"
             f" `stagecraft drift {target.stage.name} --export`, whose exit code is 2 where something differs."
         )
+    if every != OFF:
+        variables(target)
+
+
+def watch(target: Target, every: str) -> str:
+    """Write and start the timer, or with `off` end and remove it; what was done, in a line. Raises Refused."""
+    possible(target, every)
     name, folder, control = unit(target), unit_folder(), systemctl()
     paths = {kind: folder / f"{name}.{kind}" for kind in ("service", "timer")}
     kept = files.private_folder(target.folder) / "watch.env"
@@ -73,7 +83,8 @@ def watch(target: Target, every: str) -> str:
         files.write(paths[kind], text, 0o644)
     done(control, "daemon-reload")
     done(control, "enable", "--now", f"{name}.timer")
-    return f"{target.stage.name}: watched every {every} by {name}.timer"
+    lingers = "" if os.geteuid() == 0 else " while you are logged in; always with: loginctl enable-linger"
+    return f"{target.stage.name}: watched every {every} by {name}.timer{lingers}"
 
 
 def unit(target: Target) -> str:
@@ -113,6 +124,8 @@ def variables(target: Target) -> dict[str, str]:
             f"{passing[0]} ends within hours, and a timer goes on: watch with YC_SERVICE_ACCOUNT_KEY_FILE, or on a"
             " machine whose own service account may look (--where cloud without credentials)."
         )
+    for name in [name for name in given if name.endswith("_FILE")]:
+        given[name] = str(Path(given[name]).absolute())
     return given | {"STAGECRAFT_STATE": str(places.state()), "HOME": str(Path.home()), "PATH": os.environ["PATH"]}
 
 

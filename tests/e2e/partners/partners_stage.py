@@ -31,6 +31,17 @@ def said(host: str, script: str) -> str:
     return done.stdout
 
 
+def prometheus(query: str) -> list[dict[str, Any]]:
+    """What the stage's Prometheus answers to a query without spaces. The password is on no command line."""
+    answer = said(
+        "monitoring-1",
+        'printf \'user = "prometheus:%s"\' "$(cat /etc/prometheus/passwords/prometheus)" | curl -sS --fail --config -'
+        f" 'https://monitoring-1.partners.internal:9090/api/v1/query?query={query}'",
+    )
+    found: list[dict[str, Any]] = json.loads(answer)["data"]["result"]
+    return found
+
+
 def report(command: str, code: int, *words: str) -> dict[str, Any]:
     """The report of `stagecraft plan` or `drift`, which has to end with this exit code."""
     line = [sys.executable, "-m", "stagecraft", command, STAGE, "--json", *words]

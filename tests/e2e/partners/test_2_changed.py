@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import ssl
 import subprocess
@@ -14,7 +13,7 @@ import pytest
 import yaml
 from asking import Client, api_key
 from commands import ROOT, stagecraft
-from partners_stage import STAGE, inside, said
+from partners_stage import STAGE, inside, prometheus, said
 from sdk_calls import Caller
 from small_vpc import wait_for
 from watching import CommandLines
@@ -82,13 +81,9 @@ def test_rotating_all_fails_no_client_and_shows_no_secret_on_a_command_line(tmp_
 
 
 def newest_backup_in_prometheus() -> dict[str, float]:
-    """When the newest backup was done, by cluster, in seconds since 1970. The password is on no command line."""
-    answer = said(
-        "monitoring-1",
-        'printf \'user = "prometheus:%s"\' "$(cat /etc/prometheus/passwords/prometheus)" | curl -sS --fail --config -'
-        " 'https://monitoring-1.partners.internal:9090/api/v1/query?query=stagecraft_backup_newest_timestamp_seconds'",
-    )
-    return {r["metric"]["cluster"]: float(r["value"][1]) for r in json.loads(answer)["data"]["result"]}
+    """When the newest backup was done, by cluster, in seconds since 1970."""
+    rows = prometheus("stagecraft_backup_newest_timestamp_seconds")
+    return {row["metric"]["cluster"]: float(row["value"][1]) for row in rows}
 
 
 def test_prometheus_shows_the_newest_backup_that_the_cloud_has():

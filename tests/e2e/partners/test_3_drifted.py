@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
+import time
+from collections import Counter
 
 import hand_made
 import pytest
 from commands import ROOT, stagecraft
-from partners_stage import STAGE, as_root, report
+from partners_stage import STAGE, as_root, prometheus, report
 from sdk_calls import Caller
+from small_vpc import wait_for
 
 from rehearsal import environment
 
@@ -22,6 +25,11 @@ LEFT = "user alice,group alice,package tree,port *:8099/tcp,postgresql_database 
 
 def named(found: dict) -> set[tuple[str, str, str, str]]:
     return {(row["kind"], row["name"], row["what"], row["field"]) for row in found["differences"]}
+
+
+def in_prometheus() -> dict[str, float]:
+    """How many things differ, by place, as the stage's Prometheus has it."""
+    return {row["metric"]["place"]: float(row["value"][1]) for row in prometheus("stagecraft_drift_differences")}
 
 
 def test_nothing_has_drifted_on_a_stage_that_was_just_applied():
@@ -44,9 +52,14 @@ def test_fifteen_changes_are_named_and_repaired_and_what_is_ignored_stays():
     assert dated >= {"file", "package", "unit", "user", "vpc_security_group", "compute_instance"}
     found = drift(2, "-e", f"drift_ignored={LEFT}")
     assert named(found) == done and found["ignored"] == len(left)
+    counts = Counter(row["where"] for row in drift(2, "--export")["differences"])
+    wait_for("the differences in Prometheus", lambda: in_prometheus() == counts)
+    (looked,) = prometheus("stagecraft_drift_last_success_timestamp_seconds")
+    assert 0 <= time.time() - float(looked["value"][1]) < 600
     stagecraft("apply", STAGE)
     assert named(drift(2)) == left, "a run brings back what is declared, and does not take over the rest"
-    assert drift(0, "-e", f"drift_ignored={LEFT}")["ignored"] == len(left)
+    assert drift(0, "-e", f"drift_ignored={LEFT}", "--export")["ignored"] == len(left)
+    wait_for("no difference in Prometheus", lambda: set(in_prometheus().values()) == {0.0})
 
 
 def test_a_pattern_that_means_nothing_is_refused():

@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -63,6 +64,7 @@ def test_declarations_of_another_commit_are_told_apart():
     [
         (("--export", "--cloud"), "--cloud asks none"),
         (("--watch", "often"), "say how often"),
+        (("--watch", "2h", "-e", "drift_ignored=x"), "--watch looks at all"),
         (("--json", "--wach", "6h"), "No such option"),
     ],
 )
@@ -95,3 +97,40 @@ def test_a_token_that_ends_is_refused(monkeypatch):
     with pytest.raises(Refused, match="YC_IAM_TOKEN ends within hours") as error:
         watch.variables(Target(Stage("partners"), False))
     assert "t1.secret" not in str(error.value)
+
+
+def test_a_watch_is_begun_and_ended(tmp_path, monkeypatch):
+    """With a systemctl that only writes down what it was told: no timer of this machine is touched."""
+    told = tmp_path / "told"
+    fake = tmp_path / "bin" / "systemctl"
+    fake.parent.mkdir()
+    fake.write_text(f'#!/bin/sh\necho "$@" >> {told}\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("STAGECRAFT_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("YC_SERVICE_ACCOUNT_KEY_FILE", "key.json")
+    monkeypatch.setattr(watch, "BOOTED", tmp_path)
+    monkeypatch.setattr(watch, "SYSTEM", tmp_path / "units")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    target = Target(Stage("partners"), False)
+    assert "watched every 6h" in watch.watch(target, "6h")
+    assert {path.suffix for path in watch.unit_folder().iterdir()} == {".service", ".timer"}
+    kept = target.folder / "watch.env"
+    assert kept.stat().st_mode & 0o777 == 0o600 and f"KEY_FILE={Path.cwd()}/key.json\n" in kept.read_text()
+    assert "no longer watched" in watch.watch(target, watch.OFF)
+    assert list(watch.unit_folder().iterdir()) == [] and not kept.exists()
+    assert [line.split()[-2:] for line in told.read_text().splitlines() if "able" in line] == [
+        ["--now", "stagecraft-drift-partners.timer"]
+    ] * 2
+
+
+@pytest.mark.parametrize("every", ["13h", "1d", "721min", "0h", ""])
+def test_a_watch_that_the_alert_would_be_quicker_than_is_refused(every):
+    with pytest.raises(Refused, match="at most 12h"):
+        watch.watch(Target(Stage("partners"), False), every)
+
+
+def test_services_that_may_not_be_asked_are_said():
+    told = TOLD | {"not_asked": {"kms_symmetric_key": "PERMISSION_DENIED", "gitlab_instance": "UNIMPLEMENTED"}}
+    lines = shown(of_playbook("partners", told, "a" * 40)).splitlines()
+    assert "? kms_symmetric_key: its service may not be asked" in lines and "gitlab" not in str(lines)

@@ -42,7 +42,7 @@ def owned(root: str) -> set[str]:
 def watched(root: str) -> set[str]:
     """The files in the folders that are watched. Links there are how units are enabled, which is no file's business."""
     found = (path for pattern in WATCHED for path in glob.glob(pattern, root_dir=f"{root}/"))
-    return {f"/{path}" for path in found if stat.S_ISREG(os.lstat(f"{root}/{path}").st_mode)}
+    return {f"/{path}" for path in found if os.path.isfile(f"{root}/{path}") and not os.path.islink(f"{root}/{path}")}
 
 
 def is_watched(path: str) -> bool:

@@ -38,5 +38,5 @@ def text(root: str, path: str) -> str:
     try:
         with open(f"{root}/{path}", errors="replace") as file:
             return file.read()
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
         return ""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any
 
 from .declaration import SELF, Fail, Field, Ref, Resource, Unknown, has_secret, references
 from .options import label
 from .references import nothing
-from .values import HIDDEN, edits, plain, same, show, without_secrets
+from .values import HIDDEN, edits, fingerprints, may_hide, plain, same, show, without_secrets
 
 __all__ = ["SELF", "Fail", "Field", "Ref", "Resource", "Unknown", "apply"]
 
@@ -59,10 +59,12 @@ def apply(resource: Resource, params: dict, session: Any, check: bool = False) -
         raise
 
 
-def seen(bound: Any, have: dict) -> dict[str, Any]:
-    """All plain values that may be kept: no secret, and not what is part of the identity."""
+def seen(bound: Any, have: dict, wanted: Container[str]) -> dict[str, Any]:
+    """All plain values that may be kept: no secret, not what is part of the identity, and of maps that are not declared,
+    where somebody may have put a password, only fingerprints."""
     open_to_all = {n: b for n, b in bound.items() if n in have and not (b.field.write_only or b.field.key)}
-    return {n: without_secrets(b, have[n]) for n, b in open_to_all.items()}
+    kept = {n: without_secrets(b, have[n]) for n, b in open_to_all.items()}
+    return {n: fingerprints(v) if may_hide(bound[n]) and n not in wanted else v for n, v in kept.items()}
 
 
 def difference(before: dict, after: dict) -> dict[str, dict]:
@@ -274,9 +276,16 @@ class Run:
         if have is None or plan.changed:
             have = self.find() or self.backend.have()
             self.backend.examine(dict(plan.wanted), have)
-        earlier = self.session.seen.get(self.label())
-        new = (earlier or self.backend.closer(have)) | {n: have[n] for n in plan.wanted if n in have}
-        return {"applied": self.told(plan.wanted), "seen": seen(self.bound, new), "secret_versions": plan.versions}
+        earlier = None if plan.creates else self.session.seen.get(self.label())
+        whole = seen(self.bound, self.backend.closer(have), plan.wanted) if earlier is None else earlier
+        said = {n: have[n] for n in plan.wanted if n in have and not (n in whole and self.says_more(plan, n, whole[n]))}
+        now = whole | seen(self.bound, said, plan.wanted)
+        return {"applied": self.told(plan.wanted), "seen": now, "secret_versions": plan.versions}
+
+    def says_more(self, plan: Plan, n: str, kept: Any) -> bool:
+        """Whether what is kept of an option has all that is declared of it, and maybe things beside that nobody declares."""
+        bound = self.bound[n]
+        return bool(bound.children) and not bound.listy and n not in plan.changed and same(bound, plan.wanted[n], kept)
 
     def told(self, values: dict[str, Any], name: Callable[[Field, Any], Any] | None = None) -> dict[str, Any]:
         """Values as one would write them, without secrets; `name` says what a reference is called, by default by asking."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import ipaddress
 import json
 import re
@@ -17,6 +18,7 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 SHOWN = 50  # names in one message
 LONGEST = 60  # characters of a value in one message
 HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+PRINT = "sha256:"
 Resolve = Callable[[Field, str], Any]
 
 
@@ -176,6 +178,19 @@ def without_secrets(bound: Bound, value: Any) -> Any:
         kept = {n: b for n, b in bound.children.items() if n in value and not b.field.write_only}
         return {n: without_secrets(b, value[n]) for n, b in kept.items()}
     return None if bound.field.write_only else value
+
+
+def may_hide(bound: Bound) -> bool:
+    """Whether anybody could have put a secret into it, as into an environment."""
+    return bound.kind == "map" and bound.field.name != "labels"
+
+
+def fingerprints(values: dict[str, Any] | None) -> dict[str, str]:
+    """A map whose values can be told apart, and not read."""
+    texts = {key: str(value) for key, value in (values or {}).items()}
+    return {
+        k: v if v.startswith(PRINT) else PRINT + hashlib.sha256(v.encode()).hexdigest()[:12] for k, v in texts.items()
+    }
 
 
 def show(bound: Bound, value: Any, name: Callable[[Field, Any], Any] = lambda f, value: value) -> Any:

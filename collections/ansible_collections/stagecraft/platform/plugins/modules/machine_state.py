@@ -37,6 +37,9 @@ options:
         undoes it.
       - What has no known time of change is recorded as it is, as is everything where this is not given.
     type: str
+  ran:
+    description: The same as an age, in seconds, for a controller whose clock is not that of the machine.
+    type: int
   ignore:
     description:
       - What to leave out, as C(<kind> <name>) or C(<kind> <name> <field>), where name and field may have C(*), C(?) and
@@ -113,6 +116,7 @@ ARGUMENTS = {
     "state": {"type": "str", "choices": ["recorded", "compared"], "required": True},
     "path": {"type": "path", "default": "/var/lib/stagecraft/machine-state.json"},
     "began": {"type": "str"},
+    "ran": {"type": "int"},
     "ignore": {"type": "list", "elements": "str", "default": []},
 }
 
@@ -182,8 +186,9 @@ def recorded(module: AnsibleModule, began: float) -> dict:
 
 
 def main() -> None:
-    module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(ARGUMENTS, supports_check_mode=True, mutually_exclusive=[("began", "ran")])
     began = option(module, "began", "recorded", lambda text: moment(text) if text else 0.0)
+    began = option(module, "ran", "recorded", lambda age: began if age is None else time.time() - age)
     ignored = option(module, "ignore", "compared", lambda patterns: drift_ignored(patterns, MACHINE_KINDS))
     try:
         found = recorded(module, began) if module.params["state"] == "recorded" else compared(module, ignored)

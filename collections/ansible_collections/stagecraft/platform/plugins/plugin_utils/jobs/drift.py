@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ...module_utils.declaration import Bound, Fail, has_secret
 from ...module_utils.descriptors import methods
+from ...module_utils.errors import ApiFail, NoService
+from ...module_utils.lease import ends
 from ...module_utils.options import read
 from ...module_utils.resource import Run
 from ...module_utils.resources import ALL
 from ...module_utils.services import SERVICES
-from ...module_utils.values import edits
+from ...module_utils.values import edits, fingerprints, may_hide
 from ..connection import hidden
 from ..export.finding import Found, everything
 from ..export.names import Names
@@ -24,6 +27,7 @@ from .stack import APP, STAGE, placed
 
 BY_KIND = {resource.kind: resource for resource in ALL}
 OPERATIONS = "ListOperations"
+AS_DECLARED, BESIDE, OTHERWISE = "as declared", "beside", "otherwise"
 
 
 def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
@@ -48,6 +52,7 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
         others = pool.submit(resources, session, SERVICES.keys() - DECLARED)
         found = everything(session, WORKERS)
         strangers, not_asked = others.result()
+    refuse_a_run(session, found)
     drift = Drift(session, found, record)
     drift.compare(declarations(request["declared"], session))
     rows = drift.rows + [row("new", one["kind"], one["name"] or one["id"]) for one in strangers]
@@ -86,14 +91,20 @@ def declarations(declared: Any, session: Reading) -> dict[str, dict[str, Any]]:
     return known
 
 
-def as_declared(there: Found, declared: dict[str, Any], session: Reading) -> dict[str, bool]:
-    """For each option that is declared, whether it is as it is declared now: a run may have applied it and kept no record,
-    as a roll does."""
-    plan = Run(there.backend, declared, session, True).plan(there.there)
-    return {n: n not in plan.changed for n in plan.wanted}
+def as_declared(there: Found, declared: dict[str, Any], seen: dict[str, Any], session: Reading) -> dict[str, str]:
+    """For each option that is declared: AS_DECLARED now, which is no drift, because a run may have applied it and kept no
+    record, as a roll does; BESIDE, where the record has all that is declared of it, too, so that what differs is beside
+    that; or OTHERWISE. Empty where what was done by hand keeps it from being planned."""
+    engine = Run(there.backend, declared, session, True)
+    try:
+        plan = engine.plan(there.there)
+    except Fail:
+        return {}
+    beside = {n for n in plan.wanted if n in seen and engine.says_more(plan, n, seen[n])}
+    return {n: OTHERWISE if n in plan.changed else BESIDE if n in beside else AS_DECLARED for n in plan.wanted}
 
 
-def told_once(bound: dict[str, Bound], wanted: dict[str, bool]) -> dict[str, Bound]:
+def told_once(bound: dict[str, Bound], wanted: Container[str]) -> dict[str, Bound]:
     """The options, of those that say the same of it the declared one, or else the one that names no other resource."""
     chosen: dict[Any, str] = {}
     for n in sorted(bound, key=lambda n: (n not in wanted, bound[n].field.target is not None)):
@@ -118,11 +129,12 @@ class Drift:
         recorded: dict[str, dict[str, Any]] = self.record["seen"]
         for item, seen in recorded.items():
             self.one(item, seen, declared.get(item))
+        dropped = {f"{row['kind']} {row['name']}" for row in self.record.get("undeclared", ())}
         same = {BY_KIND[item.partition(" ")[0]].same_as for item in recorded}
         own = self.session.credentials.arguments.get("service_account_key", {}).get("service_account_id")
         for item, one in self.found.items():
             kind, _, name = item.partition(" ")
-            if item in recorded or item in declared or kind in same:
+            if item in recorded or item in declared or item in dropped or kind in same:
                 continue
             if not own or own not in (one.backend.id, one.keys.get("service_account")):
                 self.rows.append(row("new", kind, name, since=clock(getattr(one.backend.raw, "created_at", None))))
@@ -134,26 +146,32 @@ class Drift:
         if there is None:
             self.rows.append(row("gone", kind, name))
             return
-        wanted = as_declared(there, declared, self.session) if declared else {}
+        wanted = as_declared(there, declared, seen, self.session) if declared else {}
         edited = [
-            {"field": field, "old": then, "new": now, "left": n not in wanted}
+            {"field": field, "old": then, "new": now, "left": wanted.get(n) != OTHERWISE}
             for n, b in told_once(there.backend.bound, wanted).items()
-            if n in seen and not wanted.get(n) and (n in wanted or not has_secret(b))
-            for field, now, then in edits(
-                b, seen[n], (there.there if n in wanted else there.have).get(n), self.naming(there), n, True
-            )
+            if n in seen and wanted.get(n) != AS_DECLARED and (n in wanted or not has_secret(b))
+            for field, now, then in self.edited(there, b, seen[n], n in wanted)
         ]
         edited += self.version(item, there)
         told = self.since(there.backend, name) if edited else {}
         self.rows += [row("changed", kind, name, **one, **told) for one in edited]
 
+    def edited(self, there: Found, bound: Bound, seen: Any, declared: bool) -> Iterable[tuple[str, Any, Any]]:
+        """Field by field what is there and what was seen, of one option."""
+        name = bound.field.name
+        now = (there.there if declared else there.have).get(name)
+        if may_hide(bound) and not declared:
+            seen, now = fingerprints(seen), fingerprints(now)
+        return edits(bound, seen, now, self.naming(there), name, True)
+
     def version(self, item: str, there: Found) -> list[dict[str, Any]]:
         """A secret shows no value: its current version tells that somebody has written another one."""
-        known = (
-            self.record.get("secrets", {}).get(item.partition(" ")[2]) if item.startswith("lockbox_secret ") else None
-        )
-        current = there.backend.raw.current_version.id if known else None
-        return [{"field": "current_version", "old": known, "new": current, "left": False}] if current != known else []
+        kind, _, name = item.partition(" ")
+        known = self.record.get("secrets", {}).get(name) if kind == "lockbox_secret" else None
+        if known is None or known == (current := there.backend.raw.current_version.id):
+            return []
+        return [{"field": "current_version", "old": known or None, "new": current or None, "left": False}]
 
     def told_otherwise(self, kind: str, name: str) -> Found | None:
         """What an export says by another kind: asked for by its name."""
@@ -184,11 +202,30 @@ class Drift:
             return {}
         if OPERATIONS not in methods(service):
             return {}
-        done = [op for op in self.session.pages(service, OPERATIONS, **ident) if within in op.metadata.value]
+        try:
+            listed = list(self.session.pages(service, OPERATIONS, **ident))
+        except (ApiFail, NoService):  # whoever looks may not see them, and can do without
+            return {}
+        done = [op for op in listed if not within or names(op.metadata.value, within)]
         last = max(done, key=lambda op: op.created_at.ToNanoseconds(), default=None)
         if last is None or clock(last.created_at) < self.record["started"]:
             return {}
         return {"since": clock(last.created_at), "by": last.created_by}
+
+
+def names(packed: bytes, name: bytes) -> bool:
+    """Whether a packed message has a field that is this text: its length stands before it."""
+    return bytes([len(name)]) + name in packed
+
+
+def refuse_a_run(session: Reading, found: list[Found]) -> None:
+    """Take out the lease of a run that is over. Raises Fail for one that goes on: what it has half done is no drift."""
+    for one in list(found):
+        if one.resource.kind == "iam_service_account" and one.keys.get("name") == f"stagecraft-lease-{session.folder}":
+            if ends(one.backend.raw) > time.time():
+                holder = one.backend.raw.description
+                raise Fail(f"a run is changing folder {session.folder} ({holder}): look again when it is over")
+            found.remove(one)
 
 
 def clock(moment: Any) -> str:
