@@ -81,7 +81,7 @@ shell: $(READY) ## A shell on HOST of STAGE
 image: $(READY) ## Build the image of the serving application, with the list of what is in it
 	@$(RUN) image $(ARGS)
 
-test: $(READY) system ## Prove the project: everything, under an hour, needs root
+test: $(READY) system ## Prove the project: everything, a little over an hour, needs root
 	@$(RUN) test $(ARGS)
 
 test-fast: $(READY) ## Lint, types, unit and contract tests: no root
