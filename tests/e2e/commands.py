@@ -20,10 +20,10 @@ def a_machine_of_our_own(stage: str, folder: Path) -> Iterator[None]:
     """A state folder of the test's own, and nothing left behind whatever happens."""
     if lifecycle.leftovers(places.Place(stage)):
         pytest.fail(f"a rehearsal of {stage} is up: end it first (make down STAGE={stage})")
-    os.environ["STAGECRAFT_STATE"] = str(folder)
-    yield
-    lifecycle.down(places.Place(stage))
-    os.environ.pop("STAGECRAFT_STATE")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("STAGECRAFT_STATE", str(folder))
+        yield
+        lifecycle.down(places.Place(stage))
 
 
 def stagecraft(*arguments: str, timeout: int = 1500) -> str:

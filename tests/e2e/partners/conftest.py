@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from commands import a_machine_of_our_own
-from partners_stage import STAGE
+
+from .partners_stage import STAGE
 
 
 @pytest.fixture(scope="package", autouse=True)

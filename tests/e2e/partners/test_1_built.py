@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 from commands import printed_curl, stagecraft
-from partners_stage import NETWORK, STAGE, as_root, inside, journal, report
 
 from rehearsal import places
+
+from .partners_stage import NETWORK, STAGE, as_root, inside, journal, report
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 

@@ -13,12 +13,13 @@ import pytest
 import yaml
 from asking import Client, api_key
 from commands import ROOT, stagecraft
-from partners_stage import STAGE, inside, prometheus, said
 from sdk_calls import Caller
 from small_vpc import wait_for
 from watching import CommandLines
 
 from rehearsal import environment, places
+
+from .partners_stage import STAGE, inside, prometheus, said
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 

@@ -8,14 +8,15 @@ import sys
 import time
 from collections import Counter
 
-import hand_made
 import pytest
 from commands import ROOT, stagecraft
-from partners_stage import STAGE, as_root, prometheus, report
 from sdk_calls import Caller
 from small_vpc import wait_for
 
 from rehearsal import environment
+
+from . import hand_made
+from .partners_stage import STAGE, as_root, prometheus, report
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 

@@ -11,9 +11,10 @@ import time
 
 import pytest
 from commands import ROOT, stagecraft
-from partners_stage import STAGE, journal
 
 from rehearsal import environment, lifecycle, places
+
+from .partners_stage import STAGE, journal
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
