@@ -14,11 +14,12 @@ from rich.markup import escape
 
 from rehearsal import environment, files, places
 from rehearsal.world import WorldError
-from stagecraft import __version__, declarations, playbooks, rolling, rotation, supervision, testing, verification
+from stagecraft import __version__, playbooks, rolling, rotation, supervision, testing, verification
 from stagecraft.accept.command import command as accept
 from stagecraft.chaos_command import command as chaos
 from stagecraft.confirmation import confirmed
 from stagecraft.cost import command as prices
+from stagecraft.declarations import declared
 from stagecraft.delivery import declared as delivered
 from stagecraft.delivery.files import command as ci
 from stagecraft.demo import command as demo
@@ -30,7 +31,7 @@ from stagecraft.options import At, Confirm, Extra, Machine, PlanFile, StageName,
 from stagecraft.plan import make, saved
 from stagecraft.plan.command import command as planning
 from stagecraft.schema.files import command as schema
-from stagecraft.stages import ROOT, Refused, Stage, names, stage, unknown
+from stagecraft.stages import ROOT, Refused, names, stage, unknown
 from stagecraft.target import Target, Where, rehearsal_of, target_of
 from stagecraft.topology.files import command as topology
 from stagecraft.verdict import Verdict
@@ -66,13 +67,6 @@ def options(
     ] = False,
 ) -> None:
     """Take an AI application from MVP to production: rehearse, build, check and take down its stages."""
-
-
-def declared(name: str) -> Stage:
-    """The stage of that name, after its inventory was looked at. Raises Refused before anything is touched."""
-    found = stage(name)
-    declarations.check(found)
-    return found
 
 
 def announce(target: Target) -> None:

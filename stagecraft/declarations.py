@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from stagecraft import sources
+from stagecraft import sources, stages
 from stagecraft.stages import ROOT, Refused, Stage, nearest
 
 READERS = ("roles", "playbooks", "collections", "inventories")  # where a variable may be read
@@ -16,6 +16,13 @@ SUFFIXES = {".yml", ".j2", ".py"}
 NEAR = 0.8  # below that likeness, a name that nothing reads is somebody's own and not a slip
 WORD = re.compile(rb"[A-Za-z_][A-Za-z0-9_]+")
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def declared(name: str) -> Stage:
+    """The stage of that name, after its inventory was looked at. Raises Refused before anything is touched."""
+    found = stages.stage(name)
+    check(found)
+    return found
 
 
 def check(stage: Stage) -> None:

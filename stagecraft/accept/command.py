@@ -12,15 +12,16 @@ import typer
 from rich.console import Console
 
 from rehearsal import files, places
-from stagecraft import cloud_jobs, declarations, rendered
+from stagecraft import cloud_jobs, rendered
 from stagecraft.accept import needs, price, signing
 from stagecraft.accept.report import Report
 from stagecraft.accept.run import Acceptance
 from stagecraft.confirmation import confirmed
 from stagecraft.cost.budget import amount
+from stagecraft.declarations import declared
 from stagecraft.lock import alone
 from stagecraft.options import At, Confirm, StageName
-from stagecraft.stages import ROOT, Refused, Stage, shown, stage
+from stagecraft.stages import ROOT, Refused, Stage, shown
 from stagecraft.target import Target, target_of
 
 PREFIX = "stagecraft-accept"
@@ -83,13 +84,6 @@ def write(report: Report, file: Path, by: Path, console: Console) -> None:
         unsigned = f", NOT signed: {refused}"
     files.write(file, text, 0o644)
     console.print(f"report: {shown(file)}{unsigned}", soft_wrap=True, markup=False)
-
-
-def declared(name: str) -> Stage:
-    """The stage of that name, after its inventory was looked at. Raises Refused."""
-    found = stage(name)
-    declarations.check(found)
-    return found
 
 
 def positive(option: str, text: str) -> Decimal:

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from stagecraft import declarations, playbooks
+from stagecraft import playbooks
+from stagecraft.declarations import declared
 from stagecraft.drift import model, report, watch
 from stagecraft.lock import alone
 from stagecraft.options import At, Extra, StageName
 from stagecraft.plan.make import ONLY_CLOUD, commit
-from stagecraft.stages import ROOT, Refused, Stage, stage
+from stagecraft.stages import ROOT, Refused, Stage
 from stagecraft.target import Where, target_of
 from stagecraft.verdict import ERROR, SOMETHING, errors
 
@@ -35,7 +36,7 @@ def command(
 ) -> None:
     """Say what was changed outside since the last apply; change nothing. Exit code 0: nothing; 2: something; 1: error."""
     with errors():
-        found = looked(stage(name), where, extra_vars or [], cloud_only=cloud, export=export, every=every)
+        found = looked(declared(name), where, extra_vars or [], cloud_only=cloud, export=export, every=every)
     if found is None:
         return
     if as_json:
@@ -55,7 +56,6 @@ def looked(
         raise Refused("--watch looks at all of the stage as it is declared: it goes with neither -e nor --cloud.")
     told = watch.OFF if every == watch.OFF else "true" if export or every else ""
     variables = playbooks.known_variables(extra) | ({"drift_exported": told} if told else {})
-    declarations.check(chosen)
     console = Console(stderr=True, highlight=False)
     with alone(chosen, "drift"):
         target = target_of(chosen, where)

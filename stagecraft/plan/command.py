@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from stagecraft import declarations, playbooks
+from stagecraft import playbooks
+from stagecraft.declarations import declared
 from stagecraft.delivery.comment import publish
 from stagecraft.lock import alone
 from stagecraft.options import At, Extra, StageName
@@ -49,7 +50,7 @@ def command(
     with errors():
         if as_json and as_markdown:
             raise Refused("Say --json or --markdown, not both.")
-        plan = made(stage(name), where, extra_vars or [], cloud_only=cloud)
+        plan = made(declared(name), where, extra_vars or [], cloud_only=cloud)
         if out:
             saved.write(plan, out)
         if html:
@@ -62,7 +63,6 @@ def command(
 
 def made(chosen: Stage, where: Where | None, extra: list[str], *, cloud_only: bool) -> model.Plan:
     """The plan of a stage; what goes on meanwhile is said on standard error. Raises Refused."""
-    declarations.check(chosen)
     variables = playbooks.known_variables(extra)
     console = Console(stderr=True, highlight=False)
     with alone(chosen, "plan"):

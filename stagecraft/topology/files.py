@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from stagecraft import declarations, rendered, stages
+from stagecraft import rendered, stages
+from stagecraft.declarations import declared
 from stagecraft.options import StageName
 from stagecraft.rendered import RESOURCES
 from stagecraft.schema import inventories
@@ -40,8 +41,7 @@ def command(
             check(one)
         console.print(f"{len(chosen)} pictures are of what the stages declare")
         return
-    stage = stages.stage(name)
-    declarations.check(stage)
+    stage = declared(name)
     drawing.require()
     drawn = of(stage)
     file = output or stages.ROOT / IMAGES / f"{stage.name}.svg"

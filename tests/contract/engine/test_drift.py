@@ -30,7 +30,7 @@ def recorded(engine: Engine, declarations: list, before: dict[str, Any] | None =
 
 def drifted(engine: Engine, record: dict[str, Any], declared: list | None = None) -> list[dict[str, Any]]:
     reach = {option: engine.cloud.env[variable] for option, variable in VARIABLES.items()}
-    request = {"connection": reach, "record": record, "declared": declared}
+    request = {"connection": reach, "record": record, "declared": declared, "ignore": []}
     return drift.run(request, Answers(io.StringIO()))["drift"]
 
 

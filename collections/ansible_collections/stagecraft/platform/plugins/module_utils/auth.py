@@ -23,6 +23,11 @@ class Credentials:
     source: str
     arguments: dict[str, Any] = field(default_factory=dict, repr=False)
 
+    @property
+    def account(self) -> str:
+        """The id of the service account whose key this is; empty where a token says nothing of whose it is."""
+        return str(self.arguments.get("service_account_key", {}).get("service_account_id", ""))
+
 
 def option(options: dict, name: str) -> str:
     """An option, or else its environment variable."""

@@ -24,6 +24,11 @@ LONGEST_HOLDER = 256  # characters, of a description
 MARGIN = 0.1  # of its time before its end a lease counts as lost for its holder: clocks differ, and calls take a while
 
 
+def name_in(folder: str) -> str:
+    """The name of the service account that stands for a run in a folder."""
+    return f"stagecraft-lease-{folder}"
+
+
 class Lease:
     """One run's lease on its session's folder. Times are seconds since the epoch."""
 
@@ -33,7 +38,7 @@ class Lease:
             raise Fail(f"ttl: {ttl} s is too short for a lease: give it at least {SHORTEST} s")
         self.session, self.holder, self.ttl = session, holder[:LONGEST_HOLDER], ttl
         self.folder = session.need_folder()
-        self.name = f"stagecraft-lease-{self.folder}"
+        self.name = name_in(self.folder)
         self.run, self.id, self.since, self.until = uuid.uuid4().hex, "", 0, 0
         self.given_up = False  # set by another thread, where nobody wants it any more
 

@@ -54,7 +54,7 @@ class Buckets(Shared):
         policy = params.get("policy") or {}
         if self.session is None or not policy or params.get("state") != "present" or params.get("force_policy"):
             return []
-        own = self.session.credentials.arguments.get("service_account_key", {}).get("service_account_id", "")
+        own = self.session.credentials.account
         return [f"policy: {said}, or say force_policy: true" for said in locked_out(policy, params["name"], own)]
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from ...module_utils.declaration import Bound, Fail, has_secret
 from ...module_utils.descriptors import methods
+from ...module_utils.drift import MACHINE_KINDS, drift_ignored
 from ...module_utils.errors import ApiFail, NoService
-from ...module_utils.lease import ends
+from ...module_utils.lease import ends, name_in
 from ...module_utils.options import read
 from ...module_utils.resource import Run
 from ...module_utils.resources import ALL
@@ -32,13 +33,18 @@ AS_DECLARED, BESIDE, OTHERWISE = "as declared", "beside", "otherwise"
 
 def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     """`drift`: rows of kind, name, `what` (changed, gone or new), field, old, new, since and by, where the service tells
-    these two, and `left`: whether the next run leaves it, because nothing declares it; and `not_asked`, the kinds whose
-    service would not answer. Nothing is changed, and no secret is read.
+    these two, and `left`: whether the next run leaves it, because nothing declares it; `ignored`, how many rows are left
+    out; and `not_asked`, the kinds whose service would not answer. Nothing is changed, and no secret is read.
 
     `record` is what the last run applied, `declared` what the declarations say now: a change that they ask for is no drift.
-    Raises Fail where the record cannot be compared.
+    `ignore` are patterns of drift_ignored; `of_machines` gives back those that are for the machines.
+    Raises Fail where the record cannot be compared, and for a pattern that is wrong.
     """
     answers.hide(hidden(request["connection"]))
+    try:
+        ignored = drift_ignored(request["ignore"], {*MACHINE_KINDS, *SERVICES, *BY_KIND})
+    except ValueError as error:
+        raise Fail(f"ignore: {error}") from None
     gc.set_threshold(GARBAGE)
     record = request["record"]
     if "seen" not in record:
@@ -56,7 +62,9 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     drift = Drift(session, found, record)
     drift.compare(declarations(request["declared"], session))
     rows = drift.rows + [row("new", one["kind"], one["name"] or one["id"]) for one in strangers]
-    return {"drift": sorted(rows, key=lambda r: (r["kind"], r["name"], r["field"])), "not_asked": not_asked}
+    kept = sorted((r for r in rows if not ignored(r)), key=lambda r: (r["kind"], r["name"], r["field"]))
+    of_machines = [pattern for pattern in request["ignore"] if pattern.split()[0] in MACHINE_KINDS]
+    return {"drift": kept, "ignored": len(rows) - len(kept), "of_machines": of_machines, "not_asked": not_asked}
 
 
 def row(what: str, kind: str, name: str, **more: Any) -> dict[str, Any]:
@@ -131,7 +139,7 @@ class Drift:
             self.one(item, seen, declared.get(item))
         dropped = {f"{row['kind']} {row['name']}" for row in self.record.get("undeclared", ())}
         same = {BY_KIND[item.partition(" ")[0]].same_as for item in recorded}
-        own = self.session.credentials.arguments.get("service_account_key", {}).get("service_account_id")
+        own = self.session.credentials.account
         for item, one in self.found.items():
             kind, _, name = item.partition(" ")
             if item in recorded or item in declared or item in dropped or kind in same:
@@ -221,7 +229,7 @@ def names(packed: bytes, name: bytes) -> bool:
 def refuse_a_run(session: Reading, found: list[Found]) -> None:
     """Take out the lease of a run that is over. Raises Fail for one that goes on: what it has half done is no drift."""
     for one in list(found):
-        if one.resource.kind == "iam_service_account" and one.keys.get("name") == f"stagecraft-lease-{session.folder}":
+        if one.resource.kind == "iam_service_account" and one.keys.get("name") == name_in(session.folder):
             if ends(one.backend.raw) > time.time():
                 holder = one.backend.raw.description
                 raise Fail(f"a run is changing folder {session.folder} ({holder}): look again when it is over")

@@ -87,7 +87,7 @@ class Export:
 
     def declare(self) -> None:
         """Every thing that can be told from the others by its name."""
-        own = self.session.credentials.arguments.get("service_account_key", {}).get("service_account_id")
+        own = self.session.credentials.account
         if own:
             name = self.names.by_id.get(("iam.v1.ServiceAccount", own), own)
             self.unsaid.append(["iam_service_account", name, OWN])

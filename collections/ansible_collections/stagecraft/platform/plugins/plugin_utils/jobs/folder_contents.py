@@ -32,8 +32,7 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     session = Session.from_options(request["connection"])
     session.notice = answers.notice
     session.need_folder()
-    own = session.credentials.arguments.get("service_account_key", {}).get("service_account_id")
-    keep = {*request["keep"], own}
+    keep = {*request["keep"], session.credentials.account}
     rows, not_asked = contents(session)
     left = [row for row in rows if row["id"] not in keep and row.pop("subject", "") not in keep]
     return {"resources": left, "not_asked": not_asked}

@@ -41,7 +41,7 @@ def run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
     if cloud.organization_id:
         bindings += bound(ORGANIZATIONS, cloud.organization_id, "the roles on its organization")
     return {
-        "account": session.credentials.arguments.get("service_account_key", {}).get("service_account_id", ""),
+        "account": session.credentials.account,
         "bindings": bindings,
         "quotas": quotas(session, cloud.id, request["quotas"], unread),
         "folders": [one.name for one in listed(session, "the folders", unread, FOLDERS, cloud_id=cloud.id)],
