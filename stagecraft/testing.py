@@ -28,6 +28,8 @@ SANITY = (
     "no-illegal-filenames", "no-smart-quotes", "replace-urlopen", "shebang", "use-argspec-type-path", "use-compat-six",
 )  # fmt: skip
 SIDE_BY_SIDE = ("-n", "3")  # on two cores: a test that waits lets another one work
+# What goes on beside what: checks and tests of one process each leave a core to the others; machines want all there is.
+CHECKS, TESTS, SINGLE, MACHINES = "checks", "tests", "single", "machines"
 COUNTS = re.compile(r"(\d+) (passed|failed|error|errors|skipped)\b")
 
 
@@ -37,14 +39,19 @@ class Suite:
 
     name: str
     command: tuple[str, ...]
-    fast: bool = True  # no root, part of `make test-fast`
-    counts: bool = True  # tests, which end in a line of "N passed"; otherwise it is one check
+    lane: str = TESTS
     folder: Path = ROOT
+    fast: bool = True  # no root, part of `make test-fast`
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is tests, which end in a line of "N passed"; otherwise it is one check."""
+        return self.lane != CHECKS
 
     @property
     def names(self) -> tuple[str, ...]:
         """What `--only` may say to mean it."""
-        return "", self.name, "tests" if self.counts else "checks"
+        return "", self.name, TESTS if self.counts else CHECKS
 
     def run(self, console: Console, log: Path) -> tuple[int, int, int]:
         """Run it, its output into the log. Returns passed, failed, skipped."""
@@ -93,26 +100,26 @@ def suites() -> list[Suite]:
     apps = sorted(file.parent for file in ROOT.glob("apps/*/pyproject.toml"))
     folders = sorted([*ROOT.glob("apps/*/tests"), *ROOT.glob("models/*/test_*.py")])
     return [
-        Suite("ruff", ("ruff", "check", "."), counts=False),
-        Suite("format", ("ruff", "format", "--check", "."), counts=False),
-        Suite("yamllint", ("yamllint", "--strict", "."), counts=False),
-        Suite("modules", (sys.executable, "tools/generate_modules.py", "--check"), counts=False),
-        Suite("pipelines", (sys.executable, "-m", "stagecraft", "ci", "--check"), counts=False),
-        Suite("schema", (sys.executable, "-m", "stagecraft", "schema", "--check"), counts=False),
-        Suite("pictures", (sys.executable, "-m", "stagecraft", "topology", "--check"), counts=False),
-        Suite("docs", DOCS, counts=False),
-        Suite("sanity", sanity(), counts=False, folder=COLLECTION),
-        Suite("mypy-stagecraft", ("mypy",), counts=False),
-        *(Suite(f"mypy-{app.name}", ("mypy",), counts=False, folder=app) for app in apps),
+        Suite("ruff", ("ruff", "check", "."), CHECKS),
+        Suite("format", ("ruff", "format", "--check", "."), CHECKS),
+        Suite("yamllint", ("yamllint", "--strict", "."), CHECKS),
+        Suite("modules", (sys.executable, "tools/generate_modules.py", "--check"), CHECKS),
+        Suite("pipelines", (sys.executable, "-m", "stagecraft", "ci", "--check"), CHECKS),
+        Suite("schema", (sys.executable, "-m", "stagecraft", "schema", "--check"), CHECKS),
+        Suite("pictures", (sys.executable, "-m", "stagecraft", "topology", "--check"), CHECKS),
+        Suite("docs", DOCS, CHECKS),
+        Suite("sanity", sanity(), CHECKS, COLLECTION),
+        Suite("mypy-stagecraft", ("mypy",), CHECKS),
+        *(Suite(f"mypy-{app.name}", ("mypy",), CHECKS, app) for app in apps),
         Suite("unit", (*PYTEST, *SIDE_BY_SIDE, "tests/unit")),
         Suite("contract", (*PYTEST, *SIDE_BY_SIDE, "tests/contract/engine", "tests/contract/ansible")),
-        Suite("delivery", (*PYTEST, "tests/contract/delivery"), fast=False),
+        Suite("delivery", (*PYTEST, "tests/contract/delivery"), SINGLE, fast=False),
         Suite("accept", (*PYTEST, *SIDE_BY_SIDE, "tests/contract/accept"), fast=False),
         Suite("faults", (*PYTEST, *SIDE_BY_SIDE, "tests/contract/faults"), fast=False),
-        *(Suite(tests.parent.name, (*PYTEST, tests.name), False, folder=tests.parent) for tests in folders),
-        Suite("ansible-lint", ("ansible-lint", "--offline", "-q"), counts=False),
-        Suite("roles", (sys.executable, "tests/roles/run.py"), fast=False),
-        Suite("e2e", (*PYTEST, "-s", "tests/e2e"), fast=False),
+        *(Suite(tests.parent.name, (*PYTEST, tests.name), SINGLE, tests.parent, fast=False) for tests in folders),
+        Suite("ansible-lint", ("ansible-lint", "--offline", "-q"), CHECKS),
+        Suite("roles", (sys.executable, "tests/roles/run.py"), MACHINES, fast=False),
+        Suite("e2e", (*PYTEST, "-s", "tests/e2e"), MACHINES, fast=False),
     ]  # fmt: skip
 
 
@@ -128,15 +135,18 @@ def run(console: Console, *, fast: bool, only: str) -> int:
     started = time.monotonic()
     results: list[tuple[int, int, int]] = []
 
-    def in_turn(checks: bool) -> None:
-        for suite in (s for s in chosen if s.counts != checks):
+    def in_turn(lane: str) -> None:
+        for suite in (s for s in chosen if s.lane == lane):
             results.append(suite.run(console, logs / f"{suite.name}.log"))
 
-    # Checks use one core and tests often wait, so both go on side by side. A daemon: Ctrl-C ends the rest of them too.
-    checks = threading.Thread(target=in_turn, args=(True,), daemon=True)
-    checks.start()
-    in_turn(False)
-    checks.join()
+    # Daemons: Ctrl-C ends the rest of them too.
+    beside = [threading.Thread(target=in_turn, args=(lane,), daemon=True) for lane in (CHECKS, SINGLE)]
+    for thread in beside:
+        thread.start()
+    in_turn(TESTS)
+    for thread in beside:
+        thread.join()
+    in_turn(MACHINES)
     passed, failed, skipped = (sum(result[n] for result in results) for n in range(3))
     failed += len(chosen) - len(results)  # a check that could not even start has no result
     console.print(f"{clock(time.monotonic() - started)}, logs in {logs}")

@@ -1,7 +1,8 @@
 """Who is told of what: from a target that stops to the receiver, and back."""
 
 import json
-import time
+
+from waiting import wait_for
 
 CURL = "curl --silent --show-error --max-time 10"
 URL = "https://$(hostname):9093"
@@ -19,22 +20,21 @@ def told(host):
     return [json.loads(line) for line in host.run("cat /srv/peer/told.jsonl").stdout.splitlines()]
 
 
-def wait_for(host, status):
+def told_of(host, status):
     """The newest message about the target, once it says so."""
-    deadline = time.monotonic() + ENOUGH
-    while time.monotonic() < deadline:
-        news = [message for message in told(host) if message["groupLabels"] == {"alertname": "TargetDown"}]
-        if news and news[-1]["status"] == status:
-            return news[-1]
-        time.sleep(0.5)
-    raise AssertionError(f"the receiver was not told that TargetDown is {status}: {told(host)}")
+
+    def news():
+        about = [message for message in told(host) if message["groupLabels"] == {"alertname": "TargetDown"}]
+        return [message for message in about[-1:] if message["status"] == status]
+
+    return wait_for(f"TargetDown is {status}", news, ENOUGH)[0]
 
 
 def test_an_alert_is_told_when_it_fires_and_when_it_clears(host):
     host.check_output("rm -f /srv/peer/told.jsonl")
     try:
         host.check_output("systemctl stop peer@9998")
-        message = wait_for(host, "firing")
+        message = told_of(host, "firing")
     finally:
         host.check_output("systemctl start peer@9998")
     assert message["authorization"] == f"Bearer {TOKEN}"
@@ -44,15 +44,12 @@ def test_an_alert_is_told_when_it_fires_and_when_it_clears(host):
         "stage": "molecule",
     }  # fmt: skip
     assert alert["annotations"]["runbook_url"].endswith("/docs/alerts.md#targetdown")
-    (alert,) = wait_for(host, "resolved")["alerts"]
+    (alert,) = told_of(host, "resolved")["alerts"]
     assert alert["labels"]["instance"] == "localhost:9998"
 
 
 def test_the_watchdog_is_shown_and_nobody_is_told(host):
-    deadline = time.monotonic() + ENOUGH
-    while "Watchdog" not in (names := {alert["labels"]["alertname"] for alert in get(host, "alerts")}):
-        assert time.monotonic() < deadline, f"shown are {names}"
-        time.sleep(0.5)
+    wait_for("Watchdog", lambda: "Watchdog" in {alert["labels"]["alertname"] for alert in get(host, "alerts")}, ENOUGH)
     assert {message["groupLabels"]["alertname"] for message in told(host)} <= {"TargetDown"}
 
 

@@ -1,8 +1,9 @@
 """What the exporter finds out about servers by their handshake, what Prometheus makes of it, and who may ask."""
 
 import json
-import time
 from urllib.parse import quote
+
+from waiting import wait_for
 
 CURL = "curl --silent --show-error --max-time 10"
 FOLDER = "/etc/prometheus-blackbox-exporter"
@@ -19,27 +20,19 @@ def query(host, expression):
     return {sample["metric"]["instance"]: float(sample["value"][1]) for sample in found}
 
 
-def wait_for(host, expression, instances):
-    deadline = time.monotonic() + 60
-    while (found := query(host, expression)).keys() != instances:
-        assert time.monotonic() < deadline, f"{expression}: {found}"
-        time.sleep(0.5)
-    return found
-
-
 def firing(alert):
     return f'ALERTS{{alertname="{alert}",alertstate="firing"}}'
 
 
 def test_a_certificate_that_ends_soon_makes_an_alert(host):
-    wait_for(host, firing("CertificateExpires"), {SOON})
+    wait_for("the alert", lambda: query(host, firing("CertificateExpires")).keys() == {SOON})
     left = query(host, "probe_ssl_earliest_cert_expiry - time()")
     assert 0 < left[SOON] < DAY < 21 * DAY < left[LATE] < 60 * DAY
 
 
 def test_servers_without_a_good_certificate_make_another(host):
     """For another name, from nobody's authority, and not there at all."""
-    wait_for(host, firing("ProbeFailed"), {ELSEWHERE, STRANGER, NOBODY})
+    wait_for("the alert", lambda: query(host, firing("ProbeFailed")).keys() == {ELSEWHERE, STRANGER, NOBODY})
     assert query(host, "probe_success") == {SOON: 1, LATE: 1, ELSEWHERE: 0, STRANGER: 0, NOBODY: 0}
 
 

@@ -1,7 +1,8 @@
 """What the service answers, and to whom; what it leaves in PostgreSQL; what its unit lets it do."""
 
 import json
-import time
+
+from waiting import wait_for
 
 URL = "https://$(hostname):8443"
 POSTGRESQL = "postgresql@$(ls /etc/postgresql)-main"
@@ -24,20 +25,12 @@ def query(host, statement):
     return host.check_output(f'runuser -u postgres -- psql -p 6432 -Atc "{statement}" inference')
 
 
-def wait(condition, seconds=30):
-    """Until it is so."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.3)
-
-
 def test_a_prediction_and_its_record(host):
     status, answer = predict(host)
     assert status == 200
     assert answer["version"] == "2" and len(answer["outputs"]["label"]) == 2
     where = f"FROM inference_api.predictions WHERE id = '{answer['id']}'"
-    wait(lambda: query(host, f"SELECT client, model, version, rows {where}") == "tester|digits|2|2")
+    wait_for("the record", lambda: query(host, f"SELECT client, model, version, rows {where}") == "tester|digits|2|2")
     assert query(host, f"SELECT output->'label' {where}") == json.dumps(answer["outputs"]["label"])
 
 
@@ -96,13 +89,18 @@ def test_postgresql_and_triton_may_go_and_come_back(host):
     try:
         answers = [predict(host) for _ in range(5)]
         assert {status for status, _ in answers} == {200}
-        wait(lambda: json.loads(host.check_output(f"{CURL} {URL}/readyz"))["waiting_for"] == ["postgresql"])
+        wait_for(
+            "what it waits for",
+            lambda: json.loads(host.check_output(f"{CURL} {URL}/readyz"))["waiting_for"] == ["postgresql"],
+        )
     finally:
         host.check_output(f"systemctl start {POSTGRESQL}")
     ids = ",".join(f"'{answer['id']}'" for _, answer in answers)
-    wait(lambda: query(host, f"SELECT count(*) FROM inference_api.predictions WHERE id IN ({ids})") == "5")
+    wait_for(
+        "five rows", lambda: query(host, f"SELECT count(*) FROM inference_api.predictions WHERE id IN ({ids})") == "5"
+    )
     host.check_output("systemctl kill --signal=STOP triton-peer; systemctl kill --signal=KILL triton-peer")
-    wait(lambda: all(predict(host)[0] == 200 for _ in range(8)))  # both workers have found it again
+    wait_for("Triton, for both workers", lambda: all(predict(host)[0] == 200 for _ in range(8)))
 
 
 def test_a_stop_is_clean_and_loses_nothing(host, journal):
@@ -113,7 +111,9 @@ def test_a_stop_is_clean_and_loses_nothing(host, journal):
     assert set(ids) <= set(found)
     log = journal(f"_SYSTEMD_INVOCATION_ID={invocation}")
     assert "Finished server process" in log and "Cancel" not in log and "ERROR" not in log
-    wait(lambda: host.check_output(f"{CURL} -o /dev/null -w '%{{http_code}}' {URL}/readyz || true") == "200")
+    wait_for(
+        "readiness", lambda: host.check_output(f"{CURL} -o /dev/null -w '%{{http_code}}' {URL}/readyz || true") == "200"
+    )
 
 
 def test_the_sandbox_holds(host):

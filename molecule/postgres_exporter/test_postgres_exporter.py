@@ -1,7 +1,8 @@
 """What the exporter knows of the database, and whom it tells."""
 
 import re
-import time
+
+from waiting import wait_for
 
 CURL = "curl --silent --show-error --max-time 10"
 FOLDER = "/etc/prometheus-postgres-exporter"
@@ -14,13 +15,9 @@ def metrics(host):
     return host.check_output(f"{CURL} --retry 5 --retry-connrefused {OWN} {URL}")
 
 
-def wait_for(host, line, there=True):
+def shows(host, line, there=True):
     """Wait until there is such a line, or none any more."""
-    deadline = time.monotonic() + 20
-    while bool(re.search(line, text := metrics(host), re.MULTILINE)) is not there:
-        kin = [other for other in text.splitlines() if other.startswith(re.match(r"\^(\w+)", line)[1])]
-        assert time.monotonic() < deadline, f"{line} is {'not ' if there else ''}among {kin}"
-        time.sleep(0.5)
+    wait_for(f"{line}: {there}", lambda: bool(re.search(line, metrics(host), re.MULTILINE)) is there, 20)
 
 
 def psql(host, statement):
@@ -35,9 +32,9 @@ def test_it_sees_the_connections_of_others(host):
         " psql -h localhost -p 6432 -U worker watched -c begin -c '\\! sleep 300'"
     )
     try:
-        wait_for(host, waiting)
+        shows(host, waiting)
         psql(host, "revoke pg_monitor from watcher")
-        wait_for(host, waiting, there=False)
+        shows(host, waiting, there=False)
     finally:
         host.check_output("systemctl stop worker")
         psql(host, "grant pg_monitor to watcher")
@@ -46,14 +43,14 @@ def test_it_sees_the_connections_of_others(host):
 def test_it_says_when_the_database_is_away_and_when_it_is_back(host):
     host.check_output("systemctl stop postgresql")
     try:
-        wait_for(host, "^pg_up 0$")
+        shows(host, "^pg_up 0$")
     finally:
         host.check_output("systemctl start postgresql")
-    wait_for(host, "^pg_up 1$")
+    shows(host, "^pg_up 1$")
 
 
 def test_it_asks_over_tls_and_without_power(host):
-    wait_for(host, "^pg_up 1$")
+    shows(host, "^pg_up 1$")
     query = "select distinct ssl from pg_stat_ssl join pg_stat_activity using (pid) where usename = 'watcher'"
     assert psql(host, query) == "t"
     assert psql(host, "select rolsuper or rolcreaterole or rolcreatedb from pg_roles where rolname = 'watcher'") == "f"
@@ -69,13 +66,13 @@ def test_a_database_that_shows_another_authoritys_certificate_is_not_asked(host,
             f"cat /tmp/stranger.pem > {folder}/server.pem; cat /tmp/stranger.key > {folder}/server.key;"
             "systemctl restart postgresql"
         )
-        wait_for(host, "^pg_up 0$")
+        shows(host, "^pg_up 0$")
         assert "certificate signed by unknown authority" in journal("-u prometheus-postgres-exporter")
     finally:
         host.check_output(
             f"cat /tmp/kept.pem > {folder}/server.pem; cat /tmp/kept.key > {folder}/server.key; systemctl restart postgresql"
         )
-    wait_for(host, "^pg_up 1$")
+    shows(host, "^pg_up 1$")
 
 
 def test_nothing_for_a_client_without_a_certificate_or_of_another_authority(turned_away):

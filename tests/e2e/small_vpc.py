@@ -6,26 +6,15 @@ import json
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sdk_calls import Caller
+from waiting import wait_for
 
 ANYWHERE = {"v4_cidr_blocks": ["0.0.0.0/0"]}
 INGRESS, EGRESS = 1, 2  # vpc.v1.SecurityGroupRule.Direction
 GB = 1 << 30
-
-
-def wait_for(what: str, test: Callable[[], Any], seconds: float = 60) -> Any:
-    """The first true answer of `test`. Fails with `what` after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while True:
-        if answer := test():
-            return answer
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.3)
 
 
 class SmallVpc:

@@ -9,7 +9,7 @@ import commands
 import psycopg
 import pytest
 from server_clients import POSTGRESQL, Database, Server, rehearsed
-from small_vpc import wait_for
+from waiting import wait_for
 
 from rehearsal import places
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from sdk_calls import Caller
-from small_vpc import GB, SmallVpc, wait_for
+from small_vpc import GB, SmallVpc
+from waiting import wait_for
 
 from rehearsal import environment, forward, lifecycle, places, processes
 from rehearsal.cloud import metadata

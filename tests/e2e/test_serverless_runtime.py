@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from server_clients import rehearsal
 from serverless_stage import APPLICATION, MB, PLACE, Load, staged
-from small_vpc import wait_for
+from waiting import wait_for
 
 from rehearsal import processes
 from rehearsal.environment import CLOUD

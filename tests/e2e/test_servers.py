@@ -24,7 +24,7 @@ from server_clients import (
     rehearsed,
     visitor_reaches,
 )
-from small_vpc import wait_for
+from waiting import wait_for
 
 from rehearsal import lifecycle, packages, places, processes
 from rehearsal.world import shell

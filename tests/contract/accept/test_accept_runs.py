@@ -7,10 +7,9 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 
 import pytest
+from waiting import wait_for
 
 FOLDERS = "resourcemanager.v1.Folder"
 PATIENCE = 300  # seconds
@@ -31,13 +30,6 @@ def nothing_is_left(cloud) -> None:
 def calls(cloud, ending: str) -> int:
     """How often the cloud was asked for what ends so."""
     return sum(entry["method"].endswith(ending) for entry in cloud.journal.entries())
-
-
-def wait_until(true: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.1)
 
 
 def made(cloud) -> int:
@@ -95,7 +87,7 @@ def test_checks_that_fail_are_in_the_report(granted, accept, checkout):
 def test_a_signal_takes_down_what_was_made(granted, accept, call, step):
     granted.cloud.delay, before = 2.0, calls(granted, call)
     run = accept()
-    wait_until(lambda: calls(granted, call) > before)
+    wait_for(call, lambda: calls(granted, call) > before, PATIENCE)
     os.kill(run.pid, signal.SIGTERM)  # the other is ignored by what runs in the background
     granted.cloud.delay = 0.02
     code, output = ended(run)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,13 +34,6 @@ def contents(**options: object) -> dict:
 def calls(cloud, pattern: str) -> list[dict]:
     """What the cloud was asked, by the end of a method's name."""
     return [entry for entry in cloud.journal.entries() if entry["method"].endswith(pattern)]
-
-
-def wait_until(true: Callable[[], object], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.1)
 
 
 def marked(mark: str) -> list[tuple[int, bytes]]:

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_runs import ROOT, marked, wait_until
+from ansible_runs import ROOT, marked
+from waiting import wait_for
 
 PROMISED = (
     r"An emulated cloud on 127\.0\.0\.1.*\n\$ rehearsal up partners --no-machines\n(.*\n)*?  partners: up\.",
@@ -100,7 +101,7 @@ def test_one_that_is_stopped_leaves_nothing_and_a_second_one_is_refused(person):
     _, words = running.communicate(timeout=100)
     assert running.returncode == 128 + signal.SIGTERM
     assert words == "error: demo: stopped. Nothing of it is left.\n"
-    wait_until(lambda: left(person, ports) == [], 10)
+    wait_for("the end of all of it", lambda: not left(person, ports), 10)
 
 
 @pytest.mark.slow
@@ -114,4 +115,4 @@ def test_one_that_fails_says_where_and_leaves_nothing(person):
     assert "Traceback" not in said + words
     assert words.startswith("error: demo: $ stagecraft apply partners --cloud failed (exit code 1): ")
     assert words.endswith("Nothing of it is left.\n")
-    wait_until(lambda: left(person, ports) == [], 10)
+    wait_for("the end of all of it", lambda: not left(person, ports), 10)

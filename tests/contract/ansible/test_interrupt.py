@@ -7,7 +7,8 @@ import sys
 
 import pytest
 import yaml
-from ansible_runs import ROOT, calls, command, marked, stack, wait_until
+from ansible_runs import ROOT, calls, command, marked, stack
+from waiting import wait_for
 
 PACKAGE = "ansible_collections.stagecraft.platform.plugins.plugin_utils"
 RESOURCES = [
@@ -31,10 +32,10 @@ def test_an_interrupted_run_leaves_no_process_and_nothing_twice(play, cloud, var
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    wait_until(lambda: len(calls(cloud, "NetworkService.Create")) > before, 60)
+    wait_for("a network", lambda: len(calls(cloud, "NetworkService.Create")) > before, 60)
     os.kill(run.pid, signal.SIGINT)
     run.wait(30)
-    wait_until(lambda: not marked(variables["STAGECRAFT_TEST_MARK"]), 15)
+    wait_for("the end of its processes", lambda: not marked(variables["STAGECRAFT_TEST_MARK"]), 15)
     cloud.cloud.delay = 0.02
     again, gone = play(stack(RESOURCES), stack(RESOURCES, state="absent")).results
     assert not again["failed"], again["msg"]
@@ -49,8 +50,8 @@ def test_what_is_killed_takes_its_child_along(cloud, variables):
     request |= {"stage": None, "app": None, "prune": False}
     asks = f"from {PACKAGE}.cloud_process import ask; ask('stack', {request})"
     killed = subprocess.Popen([sys.executable, "-c", asks], env=variables | {"PYTHONPATH": str(ROOT / "collections")})
-    wait_until(lambda: len(calls(cloud, "NetworkService.Create")) > before, 30)
+    wait_for("a network", lambda: len(calls(cloud, "NetworkService.Create")) > before, 30)
     killed.kill()
     killed.wait(10)
-    wait_until(lambda: not marked(variables["STAGECRAFT_TEST_MARK"]), 10)
+    wait_for("the end of its processes", lambda: not marked(variables["STAGECRAFT_TEST_MARK"]), 10)
     cloud.cloud.delay = 0.02

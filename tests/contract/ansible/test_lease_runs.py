@@ -8,7 +8,8 @@ import subprocess
 
 import pytest
 import yaml
-from ansible_runs import ROOT, command, contents, marked, stack, wait_until
+from ansible_runs import ROOT, command, contents, marked, stack
+from waiting import wait_for
 
 TAKE = {"stagecraft.platform.yc_lease": {"wait": "0s", "ttl": "8s"}}
 LET_GO = {"stagecraft.platform.yc_lease": {"state": "absent"}}
@@ -31,7 +32,7 @@ def other_run(variables, cloud, tmp_path):
         cwd=ROOT, env=variables | {"STAGECRAFT_TEST_MARK": mark}, stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    wait_until(lambda: accounts(cloud), 60)
+    wait_for("the lease", lambda: accounts(cloud), 60)
     run.mark = mark
     yield run
     kill(mark)
@@ -66,10 +67,10 @@ def test_the_second_stops_and_a_dead_runs_lease_is_taken_over(play, cloud, other
 def test_a_run_that_ends_any_way_leaves_no_lease(play, cloud, other_run):
     """Killed alone, its agent sees that and lets go; one that ends without letting go itself does too."""
     os.kill(other_run.pid, signal.SIGKILL)
-    wait_until(lambda: not accounts(cloud), 20)
+    wait_for("the end of the lease", lambda: not accounts(cloud), 20)
     taken, again, failed = play(TAKE, TAKE, {"ansible.builtin.fail": {"msg": "on the way"}}).results
     assert taken["held"] and again["held"] and failed["failed"]
-    wait_until(lambda: not accounts(cloud), 20)
+    wait_for("the end of the lease", lambda: not accounts(cloud), 20)
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def slow_lease(cloud):
 @pytest.mark.slow
 def test_a_run_that_is_killed_while_it_takes_the_lease_leaves_none(slow_lease, cloud, other_run):
     os.kill(other_run.pid, signal.SIGKILL)
-    wait_until(lambda: not accounts(cloud), 20)
+    wait_for("the end of the lease", lambda: not accounts(cloud), 20)
 
 
 def test_check_mode_takes_none(play, cloud):

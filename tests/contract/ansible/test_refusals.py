@@ -4,7 +4,8 @@ import threading
 import time
 from fnmatch import fnmatch
 
-from ansible_runs import calls, contents, stack, wait_until
+from ansible_runs import calls, contents, stack
+from waiting import wait_for
 
 NETWORK = {"vpc_network": {"name": "main"}}
 SUBNET = {"vpc_subnet": {"name": "a", "network": "main", "zone": "ru-central1-a", "cidr": ["10.0.0.0/24"]}}
@@ -159,7 +160,7 @@ def test_an_outage_is_shown_while_it_lasts(play, cloud):
 
 def clear_later(cloud, method, noted):
     """End the outage when it has lasted for some seconds of the run that met it."""
-    wait_until(lambda: any(fnmatch(entry["method"], method) for entry in cloud.journal.entries()[noted:]), 60)
+    wait_for(method, lambda: any(fnmatch(entry["method"], method) for entry in cloud.journal.entries()[noted:]), 60)
     time.sleep(4)
     cloud.faults.clear()
 

@@ -2,7 +2,8 @@
 
 import threading
 
-from ansible_runs import calls, marked, stack, wait_until
+from ansible_runs import calls, marked, stack
+from waiting import wait_for
 
 PASSWORD = "correct-horse-battery-staple"
 DECLARED = [
@@ -52,7 +53,7 @@ def test_a_secret_is_asked_for_once_a_run_and_shown_nowhere(play, cloud, variabl
     assert "there is no secret none in folder" in str(secret["msg"])
     assert "UNAVAILABLE" in str(down["msg"])
     assert len(calls(cloud, "PayloadService.Get")) == 1
-    wait_until(lambda: not marked(variables["STAGECRAFT_TEST_MARK"]), 15)
+    wait_for("the end of its processes", lambda: not marked(variables["STAGECRAFT_TEST_MARK"]), 15)
     assert not list(short_folder.glob("stagecraft-*/*"))
 
 

@@ -14,7 +14,7 @@ import yaml
 from asking import Client, api_key
 from commands import ROOT, stagecraft
 from sdk_calls import Caller
-from small_vpc import wait_for
+from waiting import wait_for
 from watching import CommandLines
 
 from rehearsal import environment, places

@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 from commands import ROOT, stagecraft
 from sdk_calls import Caller
-from small_vpc import wait_for
+from waiting import wait_for
 
 from rehearsal import environment
 

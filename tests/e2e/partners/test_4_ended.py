@@ -7,10 +7,10 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from commands import ROOT, stagecraft
+from waiting import wait_for
 
 from rehearsal import environment, lifecycle, places
 
@@ -31,10 +31,7 @@ def test_destroy_leaves_nothing_and_twice_is_fine():
 def test_a_build_killed_half_way_is_destroyed_without_a_remainder():
     subprocess.run([sys.executable, "-m", "rehearsal", "up", STAGE], cwd=ROOT, check=True, timeout=300)
     build = subprocess.Popen([sys.executable, "-m", "stagecraft", "apply", STAGE], cwd=ROOT, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while "InstanceService.Create" not in journal() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert "InstanceService.Create" in journal()
+    wait_for("a machine", lambda: "InstanceService.Create" in journal(), 120)
     os.killpg(build.pid, signal.SIGKILL)
     build.wait()
     line = stagecraft("destroy", STAGE).strip().splitlines()[-1]

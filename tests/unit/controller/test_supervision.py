@@ -8,10 +8,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
+from waiting import wait_for
 
 from rehearsal import processes
 from stagecraft.supervision import RUN
@@ -63,7 +63,7 @@ class Drill:
         self.command = [sys.executable, "-c", DRIVER, "drill", str(playbook), str(self.mark)]
         self.environment = environment
         self.process = self.start()
-        assert wait(lambda: self.mark.exists() and self.mark.read_text().strip()), self.process.communicate(timeout=9)
+        wait_for("its mark", lambda: self.mark.exists() and self.mark.read_text().strip(), 30)
         assert int(self.mark.read_text()) in self.left()
 
     def start(self) -> subprocess.Popen[str]:
@@ -78,15 +78,6 @@ class Drill:
 
     def log(self) -> str:
         return next((self.folder / "logs").glob("*.log")).read_text()
-
-
-def wait(condition, seconds: float = 30) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 @pytest.fixture
@@ -118,15 +109,15 @@ def test_stopped_is_said_when_every_process_has_ended(drill, number):
 
 def test_after_a_kill_nothing_goes_on_and_the_next_run_removes_what_is_left(drill):
     drill.process.kill()
-    assert wait(lambda: not drill.left())
-    assert wait(lambda: "The command was killed" in drill.log(), 5)
+    wait_for("the end of its processes", lambda: not drill.left(), 30)
+    wait_for("the log", lambda: "The command was killed" in drill.log(), 5)
     assert "the first task was here" in drill.log()
     scratch = drill.folder / "scratch"
     (killed,) = scratch.iterdir()
     drill.mark.unlink()
     again = drill.start()
     try:
-        assert wait(lambda: drill.mark.exists())
+        wait_for("its mark", drill.mark.exists, 30)
         assert not killed.exists()
     finally:
         again.terminate()

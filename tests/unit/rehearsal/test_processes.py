@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from waiting import wait_for
 
 from rehearsal import processes
 from rehearsal.places import Place
@@ -31,9 +32,7 @@ def test_a_daemon_is_started_once_and_started_again_when_it_died(place):
     assert not processes.start(place, SLEEP)
     assert processes.running(place, "sleeper") == first
     os.kill(first, signal.SIGKILL)
-    deadline = time.monotonic() + 5
-    while processes.running(place, "sleeper") and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for("its end", lambda: not processes.running(place, "sleeper"), 5, pause=0.01)
     assert processes.daemons(place) == {"sleeper": None}
     assert processes.start(place, SLEEP)
     assert processes.running(place, "sleeper") not in (None, first)
@@ -41,10 +40,8 @@ def test_a_daemon_is_started_once_and_started_again_when_it_died(place):
 
 def test_what_it_prints_is_kept(place):
     processes.start(place, SLEEP)
-    log, deadline = processes.log_file(place, "sleeper"), time.monotonic() + 5
-    while "here" not in log.read_text() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert log.read_text() == "here\n"
+    log = processes.log_file(place, "sleeper")
+    assert wait_for("what it prints", log.read_text, 5, pause=0.01) == "here\n"
     assert log.parent.stat().st_mode & 0o777 == 0o700
 
 
@@ -62,10 +59,7 @@ def test_a_process_id_that_belongs_to_somebody_else_does_not_count(place):
 
 def test_a_daemon_whose_environment_cannot_be_read_runs_all_the_same(place):
     started = processes.start(place, Daemon("bare", ("env", "-i", "sleep", "60")))
-    deadline = time.monotonic() + 5
-    while processes.marked(place) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert processes.marked(place) == set()
+    wait_for("an environment without the marker", lambda: not processes.marked(place), 5, pause=0.01)
     assert processes.running(place, "bare") == started.pid
     processes.stop(place, "bare")
     assert started.wait(1) == -signal.SIGTERM
@@ -85,9 +79,7 @@ def test_one_that_will_not_listen_is_ended_all_the_same(place):
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
     )
     processes.start(place, Daemon("stubborn", (sys.executable, "-c", stubborn)))
-    log, deadline = processes.log_file(place, "stubborn"), time.monotonic() + 5
-    while "deaf" not in log.read_text() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for("deaf", processes.log_file(place, "stubborn").read_text, 5, pause=0.01)
     processes.end(processes.marked(place), patience=0.3)
     assert processes.marked(place) == set()
 
