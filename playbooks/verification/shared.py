@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,9 +40,21 @@ def pytest_runtest_setup(item):
 
 @pytest.fixture(scope="session")
 def heldout(stage):
+    return heldout_of(stage)
+
+
+def heldout_of(stage):
     """Digits that no model has seen: (images, labels)."""
     data = json.loads(Path(stage.facts["heldout"]).read_text())
     return data["images"], data["labels"]
+
+
+def until[Answer](asked: Callable[[], Answer], good: Callable[[Answer], object], seconds: float = 60) -> Answer:
+    """The first answer that is good, or the last one after so many seconds: what has just started needs a moment."""
+    deadline = time.monotonic() + seconds
+    while not good(answer := asked()) and time.monotonic() < deadline:
+        time.sleep(1)
+    return answer
 
 
 def days_left(name, address, authority, port=443):

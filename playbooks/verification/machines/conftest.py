@@ -6,6 +6,8 @@ import json
 import ssl
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -48,6 +50,15 @@ def stage() -> Stage:
     return Stage.read()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def begun(request, stage) -> Iterator[dict[str, Future]]:
+    """What mostly waits: begun with the first check, so that all of it waits at the same time. A module names it in EARLY,
+    functions of the stage by name."""
+    works = {name: work for item in request.session.items for name, work in getattr(item.module, "EARLY", {}).items()}
+    with ThreadPoolExecutor(max(len(works), 1)) as threads:
+        yield {name: threads.submit(work, stage) for name, work in works.items()}
+
+
 def outside(stage: Stage) -> httpx.Client:
     """A client that stands outside, trusts the stage's CA only, and calls the edge by its public name. For one thread:
     over HTTP/2 httpx mixes up the frames of several."""
@@ -76,5 +87,9 @@ def edge(stage):
 
 @pytest.fixture(scope="session")
 def key(stage) -> dict[str, str]:
+    return key_of(stage)
+
+
+def key_of(stage: Stage) -> dict[str, str]:
     """Headers that carry a good API key."""
     return {"Authorization": f"Bearer {stage.secret('api-key-verify', 'api_key')}"}

@@ -4,6 +4,7 @@ import time
 from urllib.parse import quote, urlsplit
 
 import pytest
+from shared import until
 
 ASK = """
 import base64, ssl, urllib.error, urllib.request
@@ -63,13 +64,11 @@ def test_alertmanager_wants_a_login(stage, sent):
 
 
 def test_every_rule_can_be_evaluated(stage):
-    deadline = time.monotonic() + 60
-    while True:  # a Prometheus that has just started does not know yet
+    def asked():
         groups = ask(stage, "prometheus", "/api/v1/rules?type=alert")["data"]["groups"]
-        rules = {rule["name"]: (rule["health"], rule.get("lastError")) for group in groups for rule in group["rules"]}
-        if ("unknown", None) not in rules.values() or time.monotonic() > deadline:
-            break
-        time.sleep(1)
+        return {rule["name"]: (rule["health"], rule.get("lastError")) for group in groups for rule in group["rules"]}
+
+    rules = until(asked, lambda rules: ("unknown", None) not in rules.values())  # as long as it has just started
     assert {name: said for name, said in rules.items() if said != ("ok", None)} == {}
     assert rules.keys() >= {
         "TargetDown", "ApiErrors", "ApiSlow", "DiskAlmostFull", "CertificateExpires", "ProbeFailed", "DatabaseDown",
@@ -78,26 +77,31 @@ def test_every_rule_can_be_evaluated(stage):
 
 
 def test_alerts_of_prometheus_arrive_at_alertmanager(stage):
-    # What Prometheus tells an Alertmanager that does not listen yet, it tells again after a minute and an interval.
-    deadline = time.monotonic() + 120
-    while True:
+    def asked():
         alerts = ask(stage, "alertmanager", "/api/v2/alerts")
-        shown = [alert["labels"] for alert in alerts if alert["labels"]["alertname"] == "Watchdog"]
-        if shown or time.monotonic() > deadline:
-            break
-        time.sleep(2)
+        return [alert["labels"] for alert in alerts if alert["labels"]["alertname"] == "Watchdog"]
+
+    # What Prometheus tells an Alertmanager that does not listen yet, it tells again after a minute and an interval.
+    shown = until(asked, bool, 120)
     assert shown == [{"alertname": "Watchdog", "severity": "none", "stage": stage.facts["stage"]}]
 
 
-def test_the_receiver_is_told_or_no_telling_has_failed(stage):
-    """Where the webhook is on the monitoring machine, the check listens there itself; elsewhere nobody is woken for it."""
+def told(stage):
+    """What is amiss with the telling of alerts: nothing, where it works. Where the webhook is on the monitoring machine,
+    the check listens there itself; elsewhere nobody is woken for it."""
     webhook = urlsplit(stage.facts["alert_webhook_url"])
     if webhook.hostname == "127.0.0.1":
         labels = {"alertname": f"Verification{time.time_ns()}", "severity": "info"}  # a group of its own, told soon
         url = address(stage, "alertmanager", "/api/v2/alerts")
         given = {"url": url, "login": login(stage, "alertmanager"), "port": webhook.port, "labels": labels}
-        assert labels in stage.ask(stage.machines("monitoring")[0], RECEIVE, given)
-    else:
-        failed = 'increase(alertmanager_notifications_failed_total{integration="webhook"}[1h]) > 0'
-        query = ask(stage, "prometheus", f"/api/v1/query?query={quote(failed)}")
-        assert query["data"]["result"] == []
+        heard = stage.ask(stage.machines("monitoring")[0], RECEIVE, given)
+        return [] if labels in heard else [f"{labels} was not told, but {heard}"]
+    failed = 'increase(alertmanager_notifications_failed_total{integration="webhook"}[1h]) > 0'
+    return ask(stage, "prometheus", f"/api/v1/query?query={quote(failed)}")["data"]["result"]
+
+
+EARLY = {"told alerts": told}
+
+
+def test_the_receiver_is_told_or_no_telling_has_failed(begun):
+    assert begun["told alerts"].result() == []

@@ -1,8 +1,10 @@
 """Prometheus sees every target, and counts the requests that were just made."""
 
-import time
 from collections import Counter
 from urllib.parse import quote
+
+from conftest import key_of, outside
+from shared import PREDICT, heldout_of, until
 
 QUERY = """
 import base64, ssl, urllib.parse, urllib.request
@@ -42,13 +44,11 @@ def test_prometheus_wants_a_login(stage):
 
 
 def test_every_target_is_up(stage):
-    deadline = time.monotonic() + 60
-    while True:  # a fresh target is scraped within its interval
+    def seen():
         (targets,) = ask(stage, "/api/v1/targets?state=active")
-        health = {t["labels"]["job"] + " " + t["labels"]["instance"]: t["health"] for t in targets["activeTargets"]}
-        if set(health.values()) == {"up"} or time.monotonic() > deadline:
-            break
-        time.sleep(2)
+        return {t["labels"]["job"] + " " + t["labels"]["instance"]: t["health"] for t in targets["activeTargets"]}
+
+    health = until(seen, lambda health: set(health.values()) == {"up"})  # a fresh target is scraped within its interval
     assert set(health.values()) == {"up"}, {name: h for name, h in health.items() if h != "up"}
     machines = stage.facts["machines"]
     jobs = Counter(target.split()[0] for target in health)
@@ -67,33 +67,34 @@ def test_every_probed_server_shows_a_good_certificate(stage):
 def test_the_database_is_watched(stage):
     """What a connection of somebody else does, members of pg_monitor see only; that there is one, everybody."""
     assert query(stage, "pg_up") == 1
-    of_it, deadline = f'{{datname="{stage.facts["database"]["name"]}"}}', time.monotonic() + 60
-    while True:  # connections come and go between two queries of the exporter
-        seen = query(stage, f"sum(pg_stat_activity_count{of_it})")
-        there = query(stage, f"sum(pg_stat_database_numbackends{of_it})")
-        if seen >= there > len(stage.machines("backend")) or time.monotonic() > deadline:
-            break
-        time.sleep(2)
-    assert seen >= there > len(stage.machines("backend"))
+    of_it, backends = f'{{datname="{stage.facts["database"]["name"]}"}}', len(stage.machines("backend"))
+    counts = [f"sum({name}{of_it})" for name in ("pg_stat_activity_count", "pg_stat_database_numbackends")]
+    # Connections come and go between two queries of the exporter.
+    seen, there = until(
+        lambda: [query(stage, count) for count in counts], lambda found: found[0] >= found[1] > backends
+    )
+    assert seen >= there > backends
 
 
 def test_the_age_of_the_databases_backups_is_known(stage):
     """The cloud makes one with the cluster, and one a day."""
-    newest, deadline = (
-        f'stagecraft_backup_newest_timestamp_seconds{{cluster="{stage.facts["database"]["cluster"]}"}}',
-        time.monotonic() + 60,
-    )
-    while not (age := query(stage, f"time() - {newest}")) and time.monotonic() < deadline:
-        time.sleep(2)  # a fresh target is scraped within its interval
-    assert 0 < age < 26 * 3600
+    newest = f'stagecraft_backup_newest_timestamp_seconds{{cluster="{stage.facts["database"]["cluster"]}"}}'
+    assert 0 < until(lambda: query(stage, f"time() - {newest}"), bool) < 26 * 3600
 
 
-def test_requests_are_counted(stage, edge, key, heldout):
-    counted = 'sum(inference_api_requests_total{model="digits",code="200"})'
-    made, deadline = 25, time.monotonic() + 90
-    before = query(stage, counted)
-    for image in heldout[0][:made]:
-        assert edge.post("/v1/predict/digits", headers=key, json={"inputs": [image]}).status_code == 200
-    while (after := query(stage, counted)) < before + made and time.monotonic() < deadline:
-        time.sleep(2)
-    assert after >= before + made
+def counted(stage):
+    """Makes some requests; how many more are counted a scrape later, and how many were made."""
+    count, made = 'sum(inference_api_requests_total{model="digits",code="200"})', heldout_of(stage)[0][:25]
+    before = query(stage, count)
+    with outside(stage) as client:
+        for image in made:
+            assert client.post(PREDICT, headers=key_of(stage), json={"inputs": [image]}).status_code == 200
+    return until(lambda: query(stage, count) - before, lambda more: more >= len(made), 90), len(made)
+
+
+EARLY = {"counted requests": counted}
+
+
+def test_requests_are_counted(begun):
+    counted, made = begun["counted requests"].result()
+    assert counted >= made

@@ -1,8 +1,8 @@
 """Exactly the declared ports are open, from every neighbour and from outside."""
 
+import functools
 import ipaddress
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import portscan
@@ -100,26 +100,13 @@ def known(expected, addresses):
     return addresses[name], port
 
 
-@pytest.fixture(scope="module")
-def neighbours(stage):
-    """What each role's first machine finds at the others, and what is declared. All at once: scans mostly wait."""
-    machines = stage.facts["machines"]
-
-    def scanned(role):
-        source = stage.machines(role)[0]
-        targets = {name: machine["private"] for name, machine in machines.items() if name != source}
-        expected = {name: declared(stage, machines[source], machines[name]) for name in targets}
-        given = {"targets": targets, "ports": ports(stage), "control": known(expected, targets)}
-        return stage.ask(source, SCAN, given), exactly(expected)
-
-    with ThreadPoolExecutor(len(SCANNERS)) as threads:
-        return {role: threads.submit(scanned, role) for role in SCANNERS}
-
-
-@pytest.mark.parametrize("scanner", SCANNERS)
-def test_neighbours_find_exactly_the_declared_ports(neighbours, scanner):
-    found, expected = neighbours[scanner].result()
-    assert found == expected
+def neighbours(role, stage):
+    """What a role's first machine finds at the others, and what is declared."""
+    machines, source = stage.facts["machines"], stage.machines(role)[0]
+    targets = {name: machine["private"] for name, machine in machines.items() if name != source}
+    expected = {name: declared(stage, machines[source], machines[name]) for name in targets}
+    given = {"targets": targets, "ports": ports(stage), "control": known(expected, targets)}
+    return stage.ask(source, SCAN, given), exactly(expected)
 
 
 def outside_scan(stage, which, wanted):
@@ -132,11 +119,26 @@ def outside_scan(stage, which, wanted):
     return answer([sys.executable, "-"], SCAN, given), expected
 
 
-def test_an_operator_finds_exactly_the_declared_ports_from_outside(stage):
-    found, expected = outside_scan(stage, "public", ports(stage))
+EARLY = {
+    **{f"scan of {role}": functools.partial(neighbours, role) for role in SCANNERS},
+    "scans from outside": lambda stage: [
+        outside_scan(stage, "public", ports(stage)),
+        outside_scan(stage, "private", [22, 80, 443, 8443]),
+    ],
+}
+
+
+@pytest.mark.parametrize("scanner", SCANNERS)
+def test_neighbours_find_exactly_the_declared_ports(begun, scanner):
+    found, expected = begun[f"scan of {scanner}"].result()
+    assert found == expected
+
+
+def test_an_operator_finds_exactly_the_declared_ports_from_outside(begun):
+    (found, expected), _ = begun["scans from outside"].result()
     assert found == exactly(expected)
 
 
-def test_the_internet_does_not_reach_private_addresses(stage):
-    found, _ = outside_scan(stage, "private", [22, 80, 443, 8443])
+def test_the_internet_does_not_reach_private_addresses(stage, begun):
+    _, (found, _) = begun["scans from outside"].result()
     assert found == exactly({name: [] for name in stage.facts["machines"]})

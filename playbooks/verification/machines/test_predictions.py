@@ -2,13 +2,12 @@
 
 import json
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
 from conftest import API_PYTHON, outside
-from shared import PREDICT, labels, problem, recognised
+from shared import PREDICT, labels, problem, recognised, until
 
 ROWS = """
 import psycopg
@@ -44,12 +43,9 @@ def test_every_prediction_has_its_row(stage, edge, key, heldout):
     }  # fmt: skip
     wanted = sorted([a["id"], "digits", a["version"], 1, True] for a in answers)
     assert len({row[0] for row in wanted}) == 20
-    backend, deadline = stage.machines("backend")[0], time.monotonic() + 20
-    while True:  # rows are written in batches, a moment after the answer
-        rows = sorted(stage.ask(backend, ROWS, {"database": database, "ids": [a["id"] for a in answers]}, API_PYTHON))
-        if rows == wanted or time.monotonic() > deadline:
-            break
-        time.sleep(0.5)
+    backend, given = stage.machines("backend")[0], {"database": database, "ids": [a["id"] for a in answers]}
+    # Rows are written in batches, a moment after the answer.
+    rows = until(lambda: sorted(stage.ask(backend, ROWS, given, API_PYTHON)), lambda rows: rows == wanted, 20)
     assert rows == wanted
 
 
