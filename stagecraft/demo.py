@@ -18,9 +18,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from rehearsal import environment, lifecycle, places, processes
+from rehearsal import environment, places, processes
 from stagecraft import by_hand, lock, supervision
-from stagecraft.rehearse import step
 from stagecraft.stages import Refused, stage
 
 STAGE = "partners"
@@ -73,6 +72,8 @@ def command() -> None:
 
 def demonstrate(folder: Path, console: Console) -> float:
     """Every step after the other; seconds that they took. Raises Refused at one that does not say what it should."""
+    from stagecraft.rehearse import step  # here, because it would make every other command start later
+
     started = time.monotonic()
     foreign = [name for name in os.environ if name.startswith(FOREIGN) and name != "STAGECRAFT_CACHE"]
     for name in foreign:
@@ -128,6 +129,8 @@ def more(count: int) -> Iterator[str]:
 
 def remove(folder: Path) -> None:
     """End the processes of the demo and remove what it wrote. Raises WorldError with what does not go."""
+    from rehearsal import lifecycle  # here, because it would make every other command start later
+
     os.environ["STAGECRAFT_STATE"] = str(folder)  # whatever the person has: theirs is not touched
     place = places.Place(STAGE)
     processes.end(processes.marked(place), patience=1)  # its servers first: alone they would take longer

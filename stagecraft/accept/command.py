@@ -15,7 +15,6 @@ from rehearsal import files, places
 from stagecraft import cloud_jobs, rendered
 from stagecraft.accept import needs, price, signing
 from stagecraft.accept.report import Report
-from stagecraft.accept.run import Acceptance
 from stagecraft.confirmation import confirmed
 from stagecraft.cost.budget import amount
 from stagecraft.declarations import declared
@@ -46,6 +45,8 @@ def command(
     ] = None,
 ) -> None:
     """Build a stage in a folder made for it, check it, destroy it, prove that nothing is left, and sign a report of it."""
+    from stagecraft.accept.run import Acceptance  # here, because it would make every other command start later
+
     console = Console(highlight=False)
     if verify:
         console.print(f"{verify}: {signing.verified(verify, signers)}", soft_wrap=True, markup=False)
