@@ -12,7 +12,6 @@ import http.server
 import logging
 import random
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from rehearsal import forward, places, processes
+from rehearsal.ending import Asked
 from rehearsal.places import PACKAGES_PORT, Place
 from rehearsal.world import WorldError, images
 
@@ -196,17 +196,16 @@ def serve_wheels(folder: Path) -> int:
 def main() -> None:
     """Serve one rehearsal until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    place, end = Place(sys.argv[1]), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: end.set())
+    place, end = Place(sys.argv[1]), Asked()
     forward.outward(place, WHEELS, str(places.WHEELS), PACKAGES_PORT, serve_wheels(wheel_folder()))
     cache, shown = AptCache(), None
-    while not end.is_set():
+    while True:
         port = cache.look()
         if port and port != shown:
             forward.outward(place, APT, str(places.PACKAGES), PACKAGES_PORT, port)
             shown = port
-        end.wait(LOOK_SECONDS)
+        if end.wait(LOOK_SECONDS):
+            break
     cache.stop()
 
 

@@ -6,12 +6,11 @@ import argparse
 import importlib
 import logging
 import os
-import queue
-import signal
 import sys
 from pathlib import Path
 
 from rehearsal.cloud import server
+from rehearsal.ending import Asked
 from rehearsal.world import World, WorldError
 
 
@@ -36,11 +35,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    end: queue.SimpleQueue[int] = (
-        queue.SimpleQueue()
-    )  # its put may interrupt its get; an Event's set would wait for itself
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: end.put(number))
+    end = Asked()
     where = {"host": given.host, "port": given.port, "rest": (given.rest_host, given.rest_port)}
     try:
         emulator = server.start(
@@ -49,7 +44,7 @@ def main() -> None:
     except (OSError, WorldError) as error:
         raise SystemExit(f"the emulated cloud cannot start: {error}") from error
     print(f"ready {emulator.address}", flush=True)
-    end.get()
+    end.wait()
     emulator.stop()
     sys.stdout.flush()
     os._exit(0)  # everything is closed; threads of gRPC that are still ending do not hold this up
