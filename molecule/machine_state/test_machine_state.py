@@ -98,6 +98,20 @@ def test_nothing_is_told_of_what_nobody_changed(host):
     assert told["drift"] == [] and told["recorded"]
 
 
+def test_a_machine_is_as_it_was_left_with_the_same_inputs_and_no_difference(host):
+    ask(host, state="recorded", inputs="one")
+    assert ask(host, state="compared", inputs="one")["as_left"]
+    assert not ask(host, state="compared", inputs="another")["as_left"]
+    assert not ask(host, state="compared")["as_left"]
+    host.run_expect([0], "chmod 0600 /srv/state/page")
+    told = ask(host, state="compared", inputs="one", ignore=["file /srv/*"])
+    assert not told["as_left"] and told["ignored"] == 1
+    host.run_expect([0], "chmod 0644 /srv/state/page")
+    assert ask(host, state="compared", inputs="one")["as_left"]
+    ask(host, state="recorded")
+    assert not ask(host, state="compared")["as_left"]
+
+
 def test_every_change_by_hand_is_told_and_nothing_else(changed):
     keys = "1: SHA256:"
     told = rows(changed[0])

@@ -44,13 +44,18 @@ def command(
         Path | None, typer.Option("--comment", help="Write it to this file, and on the merge request of this pipeline.")
     ] = None,
     cloud: Annotated[bool, typer.Option("--cloud", help="Only the cloud's side: no machine is asked.")] = False,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Go through machines, too, that are as the last run left them.")
+    ] = False,
     extra_vars: Extra = None,
 ) -> None:
     """Say what would change in the cloud and on machines; change nothing. Exit code 0: nothing; 2: something; 1: error."""
     with errors():
         if as_json and as_markdown:
             raise Refused("Say --json or --markdown, not both.")
-        plan = made(declared(name), where, extra_vars or [], cloud_only=cloud)
+        if cloud and thorough:
+            raise Refused("Say --cloud or --thorough, not both: no machine is asked, or all are.")
+        plan = made(declared(name), where, extra_vars or [], cloud_only=cloud, thorough=thorough)
         if out:
             saved.write(plan, out)
         if html:
@@ -61,13 +66,13 @@ def command(
     raise SystemExit(0 if plan.empty else SOMETHING)
 
 
-def made(chosen: Stage, where: Where | None, extra: list[str], *, cloud_only: bool) -> model.Plan:
+def made(chosen: Stage, where: Where | None, extra: list[str], *, cloud_only: bool, thorough: bool) -> model.Plan:
     """The plan of a stage; what goes on meanwhile is said on standard error. Raises Refused."""
     variables = playbooks.known_variables(extra)
     console = Console(stderr=True, highlight=False)
     with alone(chosen, "plan"):
         target = target_of(chosen, where)
-        made_from = make.origin(target, variables, cloud_only=cloud_only)
+        made_from = make.origin(target, variables, cloud_only=cloud_only, thorough=thorough)
         console.print(f"[bold]{chosen.name}[/] in {target.where}, folder {escape(made_from.folder) or '(none set)'}")
         return make.make(made_from, target, console)
 

@@ -22,10 +22,14 @@ WATCHING = {"ANSIBLE_CALLBACKS_ENABLED": "stagecraft.platform.plan", "ANSIBLE_IN
 ONLY_CLOUD = "--limit localhost --skip-tags machines"  # no machine is asked, and nothing is made for one
 
 
-def origin(target: Target, variables: Mapping[str, object], *, cloud_only: bool) -> model.Origin:
+def origin(
+    target: Target, variables: Mapping[str, object], *, cloud_only: bool, thorough: bool = False
+) -> model.Origin:
     """From what a plan is made now."""
     folder, declared = target.environment().get("YC_FOLDER_ID", ""), declarations(target.stage)
-    return model.Origin(target.stage.name, target.where, folder, commit(), declared, dict(variables), cloud_only)
+    return model.Origin(
+        target.stage.name, target.where, folder, commit(), declared, dict(variables), cloud_only, thorough
+    )
 
 
 def commit() -> str:
@@ -38,12 +42,14 @@ def commit() -> str:
 
 def make(made_from: model.Origin, target: Target, console: Console) -> model.Plan:
     """Ask what would change; nothing is changed. Raises Refused where the check fails."""
-    folder = lock.scratch(target.folder)
+    folder, variables = lock.scratch(target.folder), dict(made_from.variables)
+    if made_from.thorough:
+        variables["thorough"] = True
     told = folder / "plan.json"
     watched = replace(target, variables={**target.variables, **WATCHING, "STAGECRAFT_PLAN_FILE": str(told)})
     try:
         outcome = playbooks.run(
-            watched, PLAYBOOK, console, dict(made_from.variables), f"--check --diff {limit(made_from)}", quietly=True
+            watched, PLAYBOOK, console, variables, f"--check --diff {limit(made_from)}", quietly=True
         )
         written = files.read_json(told, target.stage.name)
         priced = price.of_sides(target.stage.name, written["sides"], outcome.told)

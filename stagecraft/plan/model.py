@@ -66,6 +66,7 @@ class Origin:
     declarations: str  # digest of the stage's inventory
     variables: dict[str, object] = field(default_factory=dict)
     cloud_only: bool = False
+    thorough: bool = False  # roles go through machines that are as the last run left them, too
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class Plan:
     undeclared: tuple[str, ...] = ()
     hosts: tuple[Host, ...] = ()
     existing: tuple[str, ...] = ()  # machines that there are
+    as_left: tuple[str, ...] = ()  # of these, the ones that no role went through: they are as the last run left them
     price: Price | None = None
 
     @property
@@ -141,6 +143,7 @@ def of_check(origin: Origin, told: dict[str, Any]) -> Plan:
         tuple(sorted(set(undeclared) - gone)),
         (*hosts, *new),
         tuple(sorted(there)),
+        tuple(told["as_left"]),
     )
 
 
@@ -224,6 +227,7 @@ def read(told: dict[str, Any]) -> Plan:
         tuple(told["undeclared"]),
         tuple(hosts),
         tuple(told["existing"]),
+        tuple(told["as_left"]),
         price,
     )
     if plan.digest() != told["digest"]:

@@ -91,4 +91,5 @@ def differences(then: model.Plan, now: model.Plan) -> list[str]:
 
 def again(plan: model.Plan, name: str) -> str:
     told = "".join(f" -e {shlex.quote(f'{key}={value}')}" for key, value in plan.origin.variables.items())
-    return f"stagecraft plan {name}{' --cloud' if plan.origin.cloud_only else ''}{told} --out FILE"
+    how = " --cloud" if plan.origin.cloud_only else " --thorough" if plan.origin.thorough else ""
+    return f"stagecraft plan {name}{how}{told} --out FILE"

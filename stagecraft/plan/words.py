@@ -106,8 +106,14 @@ def unpriced(plan: Plan) -> str:
     return f"about the price: {' '.join(found.unknown)}" if found and found.unknown and not plan.empty else ""
 
 
+def as_left(plan: Plan) -> str:
+    """The machines that were asked once, because nothing has changed of them."""
+    names = ", ".join(plan.as_left)
+    return f"as the last run left them, so that no role went through them: {names}" if names else ""
+
+
 # Each says one thing of the whole plan in a line, or nothing.
-REMARKS: tuple[Callable[[Plan], str], ...] = (away, price, unpriced)
+REMARKS: tuple[Callable[[Plan], str], ...] = (as_left, away, price, unpriced)
 
 
 def remarks(plan: Plan) -> list[str]:

@@ -151,7 +151,15 @@ def plan_of(rows: list[dict]) -> Plan:
     """The report of these rows, as the callback and the command make it."""
     assert [row for row in rows if "error" in row] == []
     seen = [told(row) for row in rows if row["changed"]]
-    told_of = {"resources": seen, "undeclared": [], "tasks": [], "hosts": [], "machines": [], "new_hosts": {}}
+    told_of = {
+        "resources": seen,
+        "undeclared": [],
+        "tasks": [],
+        "hosts": [],
+        "machines": [],
+        "as_left": [],
+        "new_hosts": {},
+    }
     plan = of_check(ORIGIN, told_of)
     assert sum(len(row["fields"]) for row in seen) == sum(len(change.fields) for change in plan.changes)
     return plan

@@ -14,7 +14,7 @@ from commands import printed_curl, stagecraft
 
 from rehearsal import places
 
-from .partners_stage import NETWORK, STAGE, as_root, inside, journal, report
+from .partners_stage import NETWORK, STAGE, as_root, inside, journal, report, said
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
@@ -66,7 +66,19 @@ def test_a_plan_says_what_would_change_on_machines_and_changes_nothing():
         "prometheus": "restart"
     }
     assert hosts["edge-1"]["files"] and all(path.startswith("/etc/nginx/") for path in hosts["edge-1"]["files"])
-    assert plan(0)["hosts"] == []
+
+
+def test_a_plan_goes_through_the_machines_that_are_not_as_the_last_run_left_them():
+    converged, page = plan(0), "/etc/nginx/nginx.conf"
+    assert converged["hosts"] == [] and converged["as_left"] == converged["existing"] and len(converged["as_left"]) == 6
+    mode = said("edge-1", f"stat -c %a {page}").strip()
+    said("edge-1", f"chmod 0600 {page}")
+    changed = plan(2)
+    said("edge-1", f"chmod {mode} {page}")
+    assert [(host["name"], host["files"]) for host in changed["hosts"]] == [("edge-1", [page])]
+    assert changed["as_left"] == [name for name in converged["as_left"] if name != "edge-1"]
+    thorough = plan(0, "--thorough")
+    assert thorough["hosts"] == [] == thorough["as_left"]
 
 
 def open_ports(source: str, target: str, ports: list[int]) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import ssl
 import subprocess
@@ -131,3 +132,5 @@ def test_a_backend_is_changed_and_one_replaced_while_a_client_that_keeps_asking_
         assert instance("backend-2")["id"] != before["backend-2"]["id"]
     assert client.failures == [] and client.answered > 100 and client.repeated < 5
     assert inside("ssh", "-F", str(places.state() / STAGE / "ssh_config"), "backend-2", "id", "-un").returncode == 0
+    record = json.loads(said("monitoring-1", "cat /var/lib/stagecraft/machine-state.json"))
+    assert record["inputs"] == "", "a plan would leave out a machine that no role went through"

@@ -159,6 +159,7 @@ def test_what_two_tasks_do_to_one_resource_is_one_change():
         "tasks": [],
         "hosts": ["localhost"],
         "machines": [],
+        "as_left": [],
         "new_hosts": {},
     }
     plan = of_check(ORIGIN, told)
@@ -171,7 +172,15 @@ def test_what_two_tasks_do_to_one_resource_is_one_change():
 def cleared(*rules: str) -> Plan:
     """A plan to take these rules from a group."""
     rows = [row("vpc_security_group web", "updated", fields=[["rules[]", rule, None] for rule in rules])]
-    told = {"resources": rows, "undeclared": [], "tasks": [], "hosts": [], "machines": [], "new_hosts": {}}
+    told = {
+        "resources": rows,
+        "undeclared": [],
+        "tasks": [],
+        "hosts": [],
+        "machines": [],
+        "as_left": [],
+        "new_hosts": {},
+    }
     return of_check(ORIGIN, told)
 
 
@@ -198,11 +207,13 @@ def test_the_strongest_that_happens_to_a_unit_is_said(verbs, verb):
         "tasks": tasks,
         "hosts": ["web-1"],
         "machines": ["web-2"],
+        "as_left": ["web-2"],
         "new_hosts": {},
     }
     plan = of_check(ORIGIN, told)
     assert plan.hosts[0].units == {"nginx": verb} and plan.hosts[0].together == ("nginx",)
     assert plan.existing == ("web-1", "web-2"), "also a machine that was not asked"
+    assert "as the last run left them, so that no role went through them: web-2" in words.remarks(plan)
     plan = of_check(ORIGIN, {**told, "tasks": [doing(verb, serial=True)]})
     assert plan.hosts[0].together == ()
 

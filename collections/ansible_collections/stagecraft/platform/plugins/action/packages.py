@@ -6,9 +6,9 @@ from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
+from ansible_collections.stagecraft.platform.plugins.modules.packages import NO_START
 
 FRESH = 3600  # seconds for which lists of packages are good enough to install from
-NO_START = 101  # what policy-rc.d answers: a service starts when its configuration is there
 
 
 class ActionModule(ActionBase):
@@ -26,7 +26,7 @@ class ActionModule(ActionBase):
         if seen.get("failed"):
             return seen
         refresh = boolean(self._task.args.get("refresh", False))
-        result = {"changed": False, "missing": seen["missing"], "unwanted": seen["unwanted"]}
+        result = {name: seen[name] for name in ("changed", "interrupted", "missing", "unwanted")}
         if seen["missing"] and self._task.check_mode:  # apt would look in lists that a check does not refresh
             result["changed"] = True
         elif seen["missing"] or refresh:

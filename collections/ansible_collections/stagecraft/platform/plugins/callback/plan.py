@@ -9,7 +9,8 @@ short_description: Write down what a check would change
 description:
   - Of a playbook that runs with C(--check) the file says, as JSON, which resources would be created, changed, replaced and
     deleted, which are not declared, which files, packages and units of machines would change, what would restart or reload,
-    and which roles each play gives to which hosts. C(stagecraft plan) makes its report of that.
+    which roles each play gives to which hosts, and which machines no role went through, because they are as the last run
+    left them. C(stagecraft plan) makes its report of that.
   - It also has every resource as it would be and as it is, for C(stagecraft plan) to price.
   - No secret is in it. The file is readable by its owner only.
 requirements:
@@ -34,6 +35,7 @@ from ansible_collections.stagecraft.platform.plugins.plugin_utils.progress impor
 
 RESOURCES = {"stagecraft.platform.yc_stack", "stagecraft.platform.lockbox_keys"}  # they return rows of resources
 SERVICES = {f"ansible.builtin.{name}" for name in ("service", "systemd", "systemd_service")}
+STATE = "stagecraft.platform.machine_state"
 MACHINE = "compute_instance"
 RESTARTS = {"restarted": "restart", "reloaded": "reload", "stopped": "stop", "started": "start"}
 
@@ -47,7 +49,7 @@ class CallbackModule(CallbackBase):
     def __init__(self):
         super().__init__()
         self.plays, self.resources, self.undeclared, self.tasks, self.machines = [], [], [], [], {}
-        self.there, self.serial, self.sides = set(), False, {}
+        self.there, self.serial, self.sides, self.as_left = set(), False, {}, set()
 
     def v2_playbook_on_play_start(self, play):
         self.plays.append((play.hosts, newcomers.named(play)))
@@ -67,6 +69,8 @@ class CallbackModule(CallbackBase):
             self.machines |= {name: labels(row) for name, row in names.items() if verb(row) in ("created", "replaced")}
             self.undeclared += [row for row in found.get("undeclared", ()) if row not in self.undeclared]
             return
+        if result.task.resolved_action == STATE and found.get("as_left"):
+            self.as_left.add(result.host.get_name())
         for one in found.get("results", [found]):  # those of a loop, or of the task
             if one.get("changed"):
                 self.tasks.append({"host": result.host.get_name(), "serial": self.serial, **task(result.task, one)})
@@ -79,6 +83,7 @@ class CallbackModule(CallbackBase):
                 "tasks": self.tasks,
                 "hosts": sorted(stats.processed),
                 "machines": sorted(self.there),
+                "as_left": sorted(self.as_left),
                 "new_hosts": newcomers.roles(self.machines, self.plays),
                 "sides": self.sides,
             }

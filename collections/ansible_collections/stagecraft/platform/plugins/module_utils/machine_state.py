@@ -52,11 +52,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class Record:
-    """What a machine should be as the last run left it. `kept` is what already was drift then, by key, with its time."""
+    """What a machine should be as the last run left it. `kept` is what already was drift then, by key, with its time, and
+    `inputs` the digest of what the roles read."""
 
     written: str
     things: Things
     kept: dict[tuple[str, ...], float] = field(default_factory=dict)
+    inputs: str = ""
 
 
 @dataclass(frozen=True)

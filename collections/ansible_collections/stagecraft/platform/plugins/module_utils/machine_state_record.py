@@ -22,7 +22,8 @@ def load(path: str) -> Record | None:
             kept = json.load(file)
         if kept["version"] != VERSION:
             raise ValueError(f"its version is {kept['version']}, not {VERSION}")
-        return Record(kept["written"], kept["things"], {tuple(key): at for key, at in kept["kept"]})
+        already = {tuple(key): at for key, at in kept["kept"]}
+        return Record(kept["written"], kept["things"], already, kept.get("inputs", ""))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -40,6 +40,12 @@ options:
   ran:
     description: The same as an age, in seconds, for a controller whose clock is not that of the machine.
     type: int
+  inputs:
+    description:
+      - What the roles have read, as P(stagecraft.platform.role_inputs#lookup) says it. V(recorded) keeps it, and V(compared)
+        tells by RV(as_left) whether it is the same now.
+    type: str
+    default: ""
   ignore:
     description:
       - What to leave out, as C(<kind> <name>) or C(<kind> <name> <field>), where name and field may have C(*), C(?) and
@@ -66,6 +72,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+as_left:
+  description: >-
+    Whether nothing differs from the record, O(ignore) or not, and it was made with the same O(inputs), so that the same run
+    would find nothing to do. Never without O(inputs).
+  returned: with O(state=compared)
+  type: bool
 drift:
   description: >-
     What is not as it was recorded; with O(state=recorded), what stays drift because it had changed before O(began). Each has
@@ -97,6 +109,7 @@ import datetime
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stagecraft.platform.plugins.module_utils.config_tree_paths import TreeError
@@ -117,6 +130,7 @@ ARGUMENTS = {
     "path": {"type": "path", "default": "/var/lib/stagecraft/machine-state.json"},
     "began": {"type": "str"},
     "ran": {"type": "int"},
+    "inputs": {"type": "str", "default": ""},
     "ignore": {"type": "list", "elements": "str", "default": []},
 }
 
@@ -162,10 +176,12 @@ def compared(module: AnsibleModule, ignored: Callable[[Mapping[str, str]], bool]
     """What differs from the record."""
     record = load(module.params["path"])
     if record is None:
-        return {"drift": [], "ignored": 0, "recorded": ""}
+        return {"drift": [], "ignored": 0, "recorded": "", "as_left": False}
     rows = [one.row() for one in compare(record, look(module, record))]
     left = [row for row in rows if not ignored(row)]
-    return {"drift": left, "ignored": len(rows) - len(left), "recorded": record.written}
+    inputs = module.params["inputs"]
+    as_left = bool(inputs) and inputs == record.inputs and not rows
+    return {"drift": left, "ignored": len(rows) - len(left), "recorded": record.written, "as_left": as_left}
 
 
 def recorded(module: AnsibleModule, began: float) -> dict:
@@ -178,6 +194,7 @@ def recorded(module: AnsibleModule, began: float) -> dict:
     before = last if began else None
     now, written = look(module, before), clock(time.time())
     record = adopt(before, now, written, began) if before else Record(written, now.things)
+    record = replace(record, inputs=module.params["inputs"])
     if not module.check_mode:
         save(module.params["path"], record)
         last = record
