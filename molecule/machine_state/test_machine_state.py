@@ -1,15 +1,11 @@
 """Hand-made changes of every kind are named with their time, and stay until a record takes them as its own."""
 
 import datetime
-import json
-import os
-import subprocess
 import time
-from pathlib import Path
 
+import host_modules
 import pytest
 
-STATE = Path(os.environ["STAGECRAFT_MOLECULE_STATE"])
 RECORD = "/var/lib/stagecraft/machine-state.json"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE0p3rHqJ0dJ6QgyJx8zAv0mmJH0Zt5cVY2mO3xk9iBv by@hand"
 BY_HAND = f"""\
@@ -58,18 +54,8 @@ for _ in $(seq 50); do curl --silent --output /dev/null http://127.0.0.1:8000/ &
 
 
 def ask(host, *flags, **options):
-    """What the module returns on this host; flags are of the command `ansible`."""
-    inventories = (Path(__file__).parents[1] / "shared" / "inventory.yml", STATE / "machine_state.json")
-    ansible = Path(os.environ["STAGECRAFT_MOLECULE_ANSIBLE"]).with_name("ansible")
-    done = subprocess.run(
-        [
-            ansible, host.backend.name, *flags, *(f"--inventory={file}" for file in inventories),
-            "--module-name=stagecraft.platform.machine_state", f"--args={json.dumps(options)}",
-        ],
-        capture_output=True, text=True, env={**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout.partition("=>")[2])
+    """What the module returns on this host."""
+    return host_modules.ask(host, "machine_state", "stagecraft.platform.machine_state", *flags, **options)
 
 
 def now():
