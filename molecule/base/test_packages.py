@@ -23,7 +23,7 @@ chmod 755 {POLICY}
 setsid dpkg --install /tmp/slow.deb > /tmp/slow.log 2>&1 &
 installing=$!
 for _ in $(seq 300); do [ -e /tmp/slow/begun ] && break; sleep 0.1; done
-kill -9 -- -$installing
+kill -9 -$installing
 ! wait $installing
 """
 
