@@ -1,7 +1,9 @@
 """What questions of several scenarios have in common."""
 
 import pytest
+from waiting import wait_for
 
+NO_CAPABILITIES = "CapEff:\t0000000000000000"
 # curl's exit codes for a connection that the server ends in the handshake, or just after it
 BROKEN_OFF = (16, 35, 55, 56)
 
@@ -35,10 +37,15 @@ def confined(host):
     def ask(unit: str, *paths: str) -> None:
         said = writes(host, unit, paths)
         assert len(said) == len(paths) and all("Read-only file system" in line for line in said), said
-        pid = host.check_output(f"systemctl show -p MainPID --value {unit}")
-        assert "CapEff:\t0000000000000000" in host.file(f"/proc/{pid}/status").content_string
+        # Right after a start, systemd's own process is the unit's main one until it becomes the program.
+        wait_for(f"{unit} without capabilities", lambda: NO_CAPABILITIES in status(host, unit), seconds=10)
 
     return ask
+
+
+def status(host, unit):
+    """What the kernel says of the main process of a unit."""
+    return host.run(f"cat /proc/$(systemctl show -p MainPID --value {unit})/status").stdout
 
 
 def writes(host, unit, paths):
